@@ -1,0 +1,46 @@
+"""What acts and what scores, as types: Conversation, Policy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lmenvs.core import TextEnv
+from lmenvs.types import Action, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All that was said in one episode so far; the last message is the one to answer.
+
+    Attributes:
+        id: Unique among the conversations that are alive; policies keep their caches under it.
+        messages: The system message, then user (observation) and assistant (action) in turn. Assistant
+            messages carry the `Action` they came from, so that sampled ids are never encoded again.
+        seed: Seeds the sampling of this conversation's next action; distinct for every turn.
+        parent: (conversation id, messages shared) where this one was forked from another.
+        env: The live environment, for scripted policies that ask it for its expert or its legal
+            actions. A policy that is evaluated on what the player sees must not look at it.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    seed: tuple[int, ...] = (0,)
+    parent: tuple[str, int] | None = None
+    env: TextEnv | None = field(default=None, compare=False, repr=False)
+
+
+class Policy(Protocol):
+    """Anything that answers conversations."""
+
+    @property
+    def version(self) -> int:
+        """How many updates the policy has received; recorded in episodes."""
+        ...
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Action]:
+        """One action for each conversation, in order; neither width nor order changes an action."""
+        ...
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """These conversations are over: drop what is kept for them."""
+        ...

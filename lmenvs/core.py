@@ -1,0 +1,321 @@
+"""TextEnv: what every environment of the suite is, and what a new one has to write.
+
+A subclass writes four methods: `_begin` (draw the hidden task, say the first observation), `_play`
+(answer one action), `_save` and `_load` (the state that changes within an episode, as plain data).
+This class keeps the lifecycle: seeds, turns and their limit, info, snapshots.
+
+Info keys (a new dict every turn):
+
+| key | when | what |
+|---|---|---|
+| `valid` | always | whether the action was understood and allowed |
+| `error` | always | None, or one of `ERRORS` |
+| `feedback` | when there is any | what to tell the player apart from the observation |
+| `success` | on the last turn | whether the task was solved |
+| `tool_calls`, `cost` | tool environments | parsed calls; the price of the turn |
+| `admissible_actions` | with `admissible_info=True` | what `admissible_actions()` returns |
+| `regret`, `optimal_actions` | where the environment knows them | privileged: never shown to a policy |
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from .spaces import AnyText
+
+OnInvalid = Literal["penalise", "noop", "terminate"]
+
+ERRORS: Mapping[str, str] = {
+    "malformed": "the text cannot be read as an action of this environment",
+    "unknown": "it reads as an action, but names something that does not exist",
+    "inadmissible": "it is an action, but not one that this state allows",
+    "unsafe": "it has characters or a length that the environment's engine cannot take",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `_play` answers: one turn's consequences."""
+
+    observation: str
+    reward: float = 0.0
+    terminated: bool = False
+    success: bool = False
+    valid: bool = True
+    error: str | None = None
+    feedback: str | None = None
+    regret: float | None = None
+    optimal_actions: tuple[str, ...] | None = None
+    tool_calls: tuple[dict[str, Any], ...] | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An environment's exact state: plain data, comparable, picklable, valid in any copy of it."""
+
+    state: Any
+    observation: str
+    turn: int
+    over: bool
+    seed: int
+    resets: int
+    chance: Any
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """A Gymnasium environment whose observations and actions are text.
+
+    Args:
+        on_invalid: What a malformed or forbidden action does. "penalise" costs what the class says,
+            "noop" costs nothing (the turn still counts), "terminate" costs it and ends the episode.
+        admissible_info: Put `admissible_actions` into every info.
+        render_mode: None or "ansi" (the conversation's last observation).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012  gymnasium declares it so
+    reset_options: ClassVar[frozenset[str]] = frozenset()
+    """The names that `reset(options=...)` takes besides `noise`."""
+
+    instructions: str = ""
+    tools: list[dict[str, Any]] | None = None
+    turn_limit: int | None = None
+
+    def __init__(
+        self,
+        *,
+        on_invalid: OnInvalid = "penalise",
+        admissible_info: bool = False,
+        render_mode: str | None = None,
+    ):
+        if on_invalid not in ("penalise", "noop", "terminate"):
+            raise ValueError(
+                f"on_invalid={on_invalid!r}; expected 'penalise', 'noop' or 'terminate'"
+            )
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode={render_mode!r}; expected None or 'ansi'")
+        self.on_invalid = on_invalid
+        self.admissible_info = admissible_info
+        self.render_mode = render_mode
+        self.observation_space = AnyText()
+        self.action_space = AnyText()
+        self._seed: int | None = None
+        self._resets = 0
+        self._turn = 0
+        self._over = True
+        self._started = False
+        self._observation = ""
+
+    # ---- what a subclass writes -------------------------------------------------------------
+
+    def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
+        """Draw the hidden task from `task`, forget the old one, and return the first observation."""
+        raise NotImplementedError(f"{type(self).__name__} must define _begin")
+
+    def _play(self, action: str) -> Outcome:
+        """Answer one action; chance comes from `self.np_random` only."""
+        raise NotImplementedError(f"{type(self).__name__} must define _play")
+
+    def _save(self) -> Any:
+        """The state of this episode as plain data (dicts, tuples, numbers, text), hidden task included."""
+        raise NotImplementedError(f"{type(self).__name__} must define _save")
+
+    def _load(self, state: Any) -> None:
+        """Take on a state that `_save` returned, perhaps in another copy of the environment."""
+        raise NotImplementedError(f"{type(self).__name__} must define _load")
+
+    def _at_limit(self, outcome: Outcome) -> Outcome:
+        """What the last allowed turn answers when the task did not end on it: a rule, so terminated."""
+        return replace(outcome, terminated=True)
+
+    def admissible_actions(self) -> list[str] | None:
+        """The legal actions in this state, or None where they cannot be listed."""
+        return None
+
+    def expert_action(self) -> str:
+        """What the scripted expert does, from what the player has seen."""
+        raise NotImplementedError(f"{type(self).__name__} must define expert_action")
+
+    def progress(self) -> float:
+        """True task progress in [0, 1]; privileged; 1.0 exactly at success."""
+        raise NotImplementedError(f"{type(self).__name__} must define progress")
+
+    def answer(self) -> str | None:
+        """The hidden ground truth where there is one; privileged."""
+        return None
+
+    def state_key(self) -> str:
+        """All that matters to the future except the turn number; privileged."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_key")
+
+    # ---- the Gymnasium interface ------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: The task is drawn from `default_rng((seed, 0))`; each later reset without a seed
+                adds one to the last number. Equal seeds give the same hidden task.
+            options: `noise` (int >= 0) keeps the hidden task and draws fresh chance within it;
+                other names as the class documents.
+
+        Raises:
+            ValueError: for an option that the class does not have.
+        """
+        given = dict(options or {})
+        noise = given.pop("noise", 0)
+        if not isinstance(noise, int) or noise < 0:
+            raise ValueError(f"options['noise'] = {noise!r}; expected an integer >= 0")
+        unknown = sorted(set(given) - self.reset_options)
+        if unknown:
+            known = sorted(self.reset_options | {"noise"})
+            raise ValueError(
+                f"reset options {unknown} unknown to {type(self).__name__}; it takes {known}"
+            )
+        if seed is not None:
+            if not isinstance(seed, (int, np.integer)) or seed < 0:
+                raise ValueError(f"seed {seed!r}; expected an integer >= 0 or None")
+            self._seed, self._resets = int(seed), 0
+        elif self._seed is None:
+            self._seed, self._resets = int(np.random.SeedSequence().entropy) % 2**63, 0  # type: ignore[arg-type]
+        else:
+            self._resets += 1
+        self._draw_chance(noise)
+        self._turn = 0
+        task = np.random.default_rng((self._seed, self._resets))
+        self._observation = self._begin(task, given)
+        self._over, self._started = False, True
+        return self._observation, self._info(Outcome(self._observation))
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Answer one action: (observation, reward, terminated, truncated, info).
+
+        `truncated` is always False here: the task's own turn limit is a rule. Limits of a caller
+        (`max_episode_steps`, tokens) truncate outside.
+
+        Raises:
+            ResetNeeded: before the first reset and after the end of an episode.
+            TypeError: if the action is not text.
+        """
+        if self._over:
+            when = "the episode is over" if self._started else "no episode has begun"
+            raise ResetNeeded(f"{type(self).__name__}.step: {when}; call reset() first")
+        if not isinstance(action, str):
+            raise TypeError(f"an action is text, got {type(action).__name__}; pass a str")
+        self._turn += 1
+        outcome = self._play(action)
+        if not outcome.terminated and self.turn_limit is not None and self._turn >= self.turn_limit:
+            outcome = self._at_limit(outcome)
+        self._over = outcome.terminated
+        self._observation = outcome.observation
+        return (
+            outcome.observation,
+            float(outcome.reward),
+            outcome.terminated,
+            False,
+            self._info(outcome),
+        )
+
+    def render(self) -> str | None:  # type: ignore[override]  # gymnasium types it for images
+        """The last observation, in mode "ansi"."""
+        return self._observation if self.render_mode == "ansi" else None
+
+    def _info(self, outcome: Outcome) -> dict[str, Any]:
+        info: dict[str, Any] = {"valid": outcome.valid, "error": outcome.error}
+        if outcome.terminated:
+            info["success"] = outcome.success
+        for name in ("feedback", "regret", "optimal_actions", "tool_calls", "cost"):
+            value = getattr(outcome, name)
+            if value is not None:
+                info[name] = list(value) if isinstance(value, tuple) else value
+        if self.admissible_info:
+            info["admissible_actions"] = None if self._over else self.admissible_actions()
+        return info
+
+    def _invalid(
+        self, error: str, observation: str, *, penalty: float, feedback: str | None = None
+    ) -> Outcome:
+        """The outcome of an action that breaks the rules, as `on_invalid` says; the state stays."""
+        assert error in ERRORS, error
+        return Outcome(
+            observation,
+            reward=0.0 if self.on_invalid == "noop" else penalty,
+            terminated=self.on_invalid == "terminate",
+            valid=False,
+            error=error,
+            feedback=feedback,
+        )
+
+    # ---- state ------------------------------------------------------------------------------
+
+    @property
+    def turn(self) -> int:
+        """Turns taken in this episode."""
+        return self._turn
+
+    @property
+    def observation(self) -> str:
+        """The last observation."""
+        return self._observation
+
+    def _draw_chance(self, noise: int) -> None:
+        # numpy pads short seeds with zeros, so (s, n, 0) would repeat the task stream (s, n).
+        self._np_random = np.random.default_rng((self._seed or 0, self._resets, 1 + noise))
+        self._np_random_seed = self._seed
+
+    def snapshot(self) -> Snapshot:
+        """This exact state; `restore` returns to it, also in another copy and after pickling."""
+        if not self._started:
+            raise ResetNeeded(
+                f"{type(self).__name__}.snapshot: no episode has begun; call reset() first"
+            )
+        return Snapshot(
+            state=self._save(),
+            observation=self._observation,
+            turn=self._turn,
+            over=self._over,
+            seed=self._seed or 0,
+            resets=self._resets,
+            chance=copy.deepcopy(self.np_random.bit_generator.state),
+        )
+
+    def restore(self, snapshot: Snapshot, noise: int | None = None) -> None:
+        """Return to a snapshot; with `noise`, keep the hidden task and draw fresh chance from here on."""
+        self._seed, self._resets = snapshot.seed, snapshot.resets
+        self._turn, self._over, self._started = snapshot.turn, snapshot.over, True
+        self._observation = snapshot.observation
+        if noise is None:
+            generator = np.random.default_rng(0)
+            generator.bit_generator.state = copy.deepcopy(snapshot.chance)
+            self._np_random, self._np_random_seed = generator, snapshot.seed
+        else:
+            # the turn keeps a branch's stream apart from the episode's own and from other turns' branches
+            self._np_random = np.random.default_rng(
+                (snapshot.seed, snapshot.resets, 1 + noise, 1 + snapshot.turn)
+            )
+            self._np_random_seed = snapshot.seed
+        self._load(copy.deepcopy(snapshot.state))
+
+    def start_states(self) -> list[tuple[float, Snapshot]]:
+        """The start distribution as (probability, snapshot); environments tagged `exact` have it."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no exact model; lmenvs.registration lists the ids tagged 'exact'"
+        )
+
+    def outcomes(self, action: str) -> list[tuple[float, Snapshot, float, bool]]:
+        """The one-step model from here: (probability, snapshot after, reward, terminated).
+
+        This default serves deterministic environments. The environment itself does not move.
+        """
+        before = self.snapshot()
+        _, reward, terminated, _, _ = self.step(action)
+        after = self.snapshot()
+        self.restore(before)
+        return [(1.0, after, reward, terminated)]

@@ -1,0 +1,139 @@
+"""The one table of environments: id, class, limits, reference scores with their provenance, tags.
+
+Everything that lists, makes, scores or documents environments reads this table.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import gymnasium
+
+from .core import TextEnv
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A number to compare with: its value, and where it comes from."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSpec:
+    """One row of the table.
+
+    Attributes:
+        id: `lmenvs/<Name>-v<N>`.
+        entry_point: `module:Class`, imported when the environment is made.
+        summary: One line for listings.
+        turn_limit: The task's own limit at default arguments, or None.
+        return_range: The least and the greatest undiscounted return at default arguments.
+        references: Scores by env string (the id alone for default arguments), then by name; the names
+            "min", "average" and "max" are the bounds that `scores.normalise` uses.
+        tags: `exact` (has a finite model), `text-game`, `textworld`, `bandit`, `navigation`, ...
+        extra: The optional dependency group it needs, or None.
+        kwargs: What a smoke test needs besides the defaults (a game file), or nothing.
+    """
+
+    id: str
+    entry_point: str
+    summary: str
+    turn_limit: int | None
+    return_range: tuple[float, float]
+    tags: frozenset[str]
+    references: dict[str, dict[str, Reference]] = field(default_factory=dict)
+    extra: str | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_env_string(name: str) -> tuple[str, dict[str, Any]]:
+    """Split `lmenvs/Maze-v0?layout=u&observability=partial` into the id and the keyword arguments.
+
+    Values are read as JSON where they are JSON (numbers, true, null, lists) and as text otherwise.
+
+    >>> parse_env_string("lmenvs/Maze-v0?layout=u&limit=3")
+    ('lmenvs/Maze-v0', {'layout': 'u', 'limit': 3})
+    """
+    env_id, _, query = name.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError as error:
+        raise ValueError(
+            f"environment {name!r}: expected ID?key=value&key=value, got {query!r} behind the id"
+        ) from error
+    return env_id, {key: _value(text) for key, text in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def format_env_string(env_id: str, kwargs: dict[str, Any]) -> str:
+    """The inverse of `parse_env_string`, with the arguments in sorted order.
+
+    >>> format_env_string("lmenvs/Maze-v0", {"layout": "u"})
+    'lmenvs/Maze-v0?layout=u'
+    """
+    parts: list[str] = []
+    for key in sorted(kwargs):
+        value = kwargs[key]
+        plain = isinstance(value, str) and isinstance(_value(value), str)
+        parts.append(f"{quote(key)}={quote(value if plain else json.dumps(value))}")
+    return env_id + ("?" + "&".join(parts) if parts else "")
+
+
+def find(env_id: str) -> EnvSpec:
+    """The table's row for an id or an env string.
+
+    Raises:
+        ValueError: for an id that is not in the table; the line names the nearest one.
+    """
+    import difflib
+
+    bare = env_id.partition("?")[0]
+    if bare in TABLE:
+        return TABLE[bare]
+    near = difflib.get_close_matches(bare, TABLE, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "`lmenvs list` shows the ids"
+    raise ValueError(f"no environment {bare!r}; {hint}")
+
+
+def make(name: str, **kwargs: Any) -> TextEnv:
+    """Make an environment from its env string; keyword arguments go over those in the string.
+
+    Raises:
+        ValueError: for an unknown id, an unknown argument or a bad value, in one line.
+    """
+    env_id, given = parse_env_string(name)
+    spec = find(env_id)
+    try:
+        env = gymnasium.make(spec.id, **{**spec.kwargs, **given, **kwargs})
+    except TypeError as error:
+        raise ValueError(
+            f"environment {name!r}: {error}; see help of {spec.entry_point}"
+        ) from error
+    assert isinstance(env.unwrapped, TextEnv)
+    return env.unwrapped
+
+
+def register_all() -> None:
+    """Make the table known to gymnasium; importing `lmenvs` does it."""
+    for spec in TABLE.values():
+        if spec.id not in gymnasium.registry:
+            gymnasium.register(
+                id=spec.id,
+                entry_point=spec.entry_point,
+                # TextEnv refuses a step before reset by itself, in one line, and check_env proves the
+                # rest once; the two wrappers would only slow down every step.
+                order_enforce=False,
+                disable_env_checker=True,
+            )
+
+
+TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in ()}
