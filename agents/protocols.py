@@ -14,8 +14,9 @@ class Conversation:
 
     Attributes:
         id: Unique among the conversations that are alive; policies keep their caches under it.
-        messages: The system message, then user (observation) and assistant (action) in turn. Assistant
-            messages carry the `Action` they came from, so that sampled ids are never encoded again.
+        messages: The system message, then user (observation) and assistant (action) in turn.
+            Assistant messages carry the `Action` they came from, so that sampled ids are never
+            encoded again.
         seed: Seeds the sampling of this conversation's next action; distinct for every turn.
         parent: (conversation id, messages shared) where this one was forked from another.
         env: The live environment, for scripted policies that ask it for its expert or its legal

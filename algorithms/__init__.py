@@ -1,0 +1,1 @@
+"""Algorithms that train language-model policies, one file each, and the `lmenvs` command."""

@@ -14,7 +14,7 @@ Info keys (a new dict every turn):
 | `success` | on the last turn | whether the task was solved |
 | `tool_calls`, `cost` | tool environments | parsed calls; the price of the turn |
 | `admissible_actions` | with `admissible_info=True` | what `admissible_actions()` returns |
-| `regret`, `optimal_actions` | where the environment knows them | privileged: never shown to a policy |
+| `regret`, `optimal_actions` | where they are known | privileged: never shown to a policy |
 """
 
 import copy
@@ -114,7 +114,7 @@ class TextEnv(gymnasium.Env[str, str]):
     # ---- what a subclass writes -------------------------------------------------------------
 
     def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
-        """Draw the hidden task from `task`, forget the old one, and return the first observation."""
+        """Draw a hidden task from `task`, forget the old one, return the first observation."""
         raise NotImplementedError(f"{type(self).__name__} must define _begin")
 
     def _play(self, action: str) -> Outcome:
@@ -122,7 +122,7 @@ class TextEnv(gymnasium.Env[str, str]):
         raise NotImplementedError(f"{type(self).__name__} must define _play")
 
     def _save(self) -> Any:
-        """The state of this episode as plain data (dicts, tuples, numbers, text), hidden task included."""
+        """This episode's state as plain data (dicts, tuples, text), hidden task included."""
         raise NotImplementedError(f"{type(self).__name__} must define _save")
 
     def _load(self, state: Any) -> None:
@@ -130,7 +130,7 @@ class TextEnv(gymnasium.Env[str, str]):
         raise NotImplementedError(f"{type(self).__name__} must define _load")
 
     def _at_limit(self, outcome: Outcome) -> Outcome:
-        """What the last allowed turn answers when the task did not end on it: a rule, so terminated."""
+        """What the last allowed turn answers when the task goes on: a rule, so terminated."""
         return replace(outcome, terminated=True)
 
     def admissible_actions(self) -> list[str] | None:
@@ -287,7 +287,7 @@ class TextEnv(gymnasium.Env[str, str]):
         )
 
     def restore(self, snapshot: Snapshot, noise: int | None = None) -> None:
-        """Return to a snapshot; with `noise`, keep the hidden task and draw fresh chance from here on."""
+        """Return to a snapshot; with `noise`, keep the hidden task and draw fresh chance."""
         self._seed, self._resets = snapshot.seed, snapshot.resets
         self._turn, self._over, self._started = snapshot.turn, snapshot.over, True
         self._observation = snapshot.observation
@@ -296,7 +296,8 @@ class TextEnv(gymnasium.Env[str, str]):
             generator.bit_generator.state = copy.deepcopy(snapshot.chance)
             self._np_random, self._np_random_seed = generator, snapshot.seed
         else:
-            # the turn keeps a branch's stream apart from the episode's own and from other turns' branches
+            # the turn keeps a branch's stream apart from the episode's own and from the branches
+            # of other turns
             self._np_random = np.random.default_rng(
                 (snapshot.seed, snapshot.resets, 1 + noise, 1 + snapshot.turn)
             )
@@ -304,9 +305,10 @@ class TextEnv(gymnasium.Env[str, str]):
         self._load(copy.deepcopy(snapshot.state))
 
     def start_states(self) -> list[tuple[float, Snapshot]]:
-        """The start distribution as (probability, snapshot); environments tagged `exact` have it."""
+        """The start distribution as (probability, snapshot), where the tag `exact` stands."""
         raise NotImplementedError(
-            f"{type(self).__name__} has no exact model; lmenvs.registration lists the ids tagged 'exact'"
+            f"{type(self).__name__} has no exact model; "
+            "lmenvs.registration lists the ids tagged 'exact'"
         )
 
     def outcomes(self, action: str) -> list[tuple[float, Snapshot, float, bool]]:

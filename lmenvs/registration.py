@@ -31,8 +31,8 @@ class EnvSpec:
         summary: One line for listings.
         turn_limit: The task's own limit at default arguments, or None.
         return_range: The least and the greatest undiscounted return at default arguments.
-        references: Scores by env string (the id alone for default arguments), then by name; the names
-            "min", "average" and "max" are the bounds that `scores.normalise` uses.
+        references: Scores by env string (the id alone for default arguments), then by name; the
+            names "min", "average" and "max" are the bounds that `scores.normalise` uses.
         tags: `exact` (has a finite model), `text-game`, `textworld`, `bandit`, `navigation`, ...
         extra: The optional dependency group it needs, or None.
         kwargs: What a smoke test needs besides the defaults (a game file), or nothing.
@@ -129,8 +129,8 @@ def register_all() -> None:
             gymnasium.register(
                 id=spec.id,
                 entry_point=spec.entry_point,
-                # TextEnv refuses a step before reset by itself, in one line, and check_env proves the
-                # rest once; the two wrappers would only slow down every step.
+                # TextEnv refuses a step before reset by itself, in one line, and check_env proves
+                # the rest once; the two wrappers would only slow down every step.
                 order_enforce=False,
                 disable_env_checker=True,
             )

@@ -16,14 +16,17 @@ import numpy as np
 from gymnasium.vector.utils import shared_memory as gym_memory
 
 BUFFER_BYTES = 1 << 18  # per environment in async mode; a 100 kB observation fits
-_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,?!'\"-\n\tàéñßøłжяλאم日本語🎲🙂"
+_ALPHABET = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    " .,?!'\"-\n\tàéñßøłжяλאم日本語🎲🙂"
+)
 
 
 class AnyText(gymnasium.Space[str]):
     """Every Unicode string, the empty one too. `sample()` draws short strings in many scripts.
 
     Args:
-        buffer_bytes: Room for one observation in UTF-8 when environments share memory in async mode.
+        buffer_bytes: Room for one observation in UTF-8 when async environments share memory.
         seed: Seeds `sample()`.
     """
 
@@ -111,8 +114,8 @@ def _write(space: AnyText, index: int, value: str, shared_memory: Any) -> None:
     encoded = value.encode("utf-8", "surrogatepass")
     if len(encoded) > space.buffer_bytes:
         raise ValueError(
-            f"observation of {len(encoded)} bytes, but {space.buffer_bytes} bytes of shared memory per "
-            "environment; pass shared_memory=False in vector_kwargs to gym.make_vec"
+            f"observation of {len(encoded)} bytes, but {space.buffer_bytes} bytes of shared memory "
+            "per environment; pass shared_memory=False in vector_kwargs to gym.make_vec"
         )
     start = index * space.buffer_bytes
     memoryview(buffer.get_obj()).cast("B")[start : start + len(encoded)] = encoded
