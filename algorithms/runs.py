@@ -1,0 +1,258 @@
+"""The folder of one run: what it is made of, how it grows, and how it survives a crash.
+
+A run folder holds `config.json` (all that repeating the run needs), `metrics.jsonl`,
+`episodes.jsonl`, `credit.jsonl` and `checkpoints/`: one Hugging Face folder plus `trainer.pt` (the
+state to resume from) and `progress.json`, written last, which says how long the other files were at
+that moment. Nothing is ever overwritten: files grow at their ends, checkpoints are swapped whole.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+from lmenvs.types import Episode, write_episodes
+from lmenvs.version import __version__
+
+_RECORDED = ("numpy", "gymnasium", "torch", "transformers", "tokenizers", "peft", "textworld")
+_LOGS = ("metrics.jsonl", "episodes.jsonl", "credit.jsonl")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on; packages that are not installed are left out."""
+    found = {"python": sys.version.split()[0], "platform": sys.platform, "lmenvs": __version__}
+    for name in _RECORDED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of this checkout ("-dirty" where files differ), None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+class Run:
+    """One run's folder, made by `open_run`: files grow at their ends, checkpoints are swapped."""
+
+    def __init__(self, path: Path, seconds: float):
+        self.path = path
+        self._began = time.monotonic() - seconds
+
+    def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Append one line to metrics.jsonl; `time` is seconds of work, pauses left out."""
+        line = {"iteration": iteration, "time": round(time.monotonic() - self._began, 3)}
+        self._append("metrics.jsonl", [{**line, **{k: float(v) for k, v in metrics.items()}}])
+
+    def episodes(self, episodes: Iterable[Episode]) -> None:
+        """Append episodes to episodes.jsonl."""
+        write_episodes(self.path / "episodes.jsonl", episodes, append=True)
+
+    def credit(self, credit: Iterable[tuple[str, Sequence[float], Sequence[float] | None]]) -> None:
+        """Append (episode id, advantages_T, values_T or None) to credit.jsonl, for the report."""
+        self._append(
+            "credit.jsonl",
+            (
+                {"episode": name, "advantages": _numbers(advantages), "values": _numbers(values)}
+                for name, advantages, values in credit
+            ),
+        )
+
+    def _append(self, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+        with (self.path / name).open("a", encoding="utf-8", newline="\n") as file:
+            for row in rows:
+                file.write(json.dumps(row) + "\n")
+
+    def save(self, save_model: Callable[[Path], None], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint; a crash at any moment leaves the old or the new one whole.
+
+        Args:
+            save_model: Writes model and tokenizer files into the folder it is given.
+            state: What resuming needs, as plain data and tensors; `state["iteration"]` is how many
+                iterations are complete.
+        """
+        import torch
+
+        if not isinstance(state.get("iteration"), int):
+            raise ValueError("state['iteration'] must be the number of complete iterations")
+        _check_plain(state, "state")
+        new = self.path / "checkpoints.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        save_model(new)
+        torch.save(dict(state), new / "trainer.pt")
+        sizes = {name: _size(self.path / name) for name in _LOGS}
+        seconds = time.monotonic() - self._began
+        marker = {"iteration": state["iteration"], "seconds": seconds, "sizes": sizes}
+        _write(new / "progress.json", json.dumps(marker))
+        _swap(self.path)
+
+    def load_state(self) -> dict[str, Any] | None:
+        """The `state` of the last checkpoint; None where there is none."""
+        file = self.path / "checkpoints" / "trainer.pt"
+        if not file.exists():
+            return None
+        import torch
+
+        return cast("dict[str, Any]", torch.load(file, map_location="cpu", weights_only=True))
+
+
+def open_run(
+    out: str | os.PathLike[str], config: Mapping[str, object], *, resume: bool = False
+) -> Run:
+    """Make a run folder, or with `resume` go on in one from its last checkpoint.
+
+    On resuming, what was logged after that checkpoint is dropped, so that the files read as if the
+    run had never stopped. With `resume` and nothing there yet, a new run begins.
+
+    Raises:
+        ValueError: if the folder holds anything and `resume` is not given, or if it holds a run
+            with another configuration; nothing is changed then.
+    """
+    path = Path(out)
+    plain = cast("dict[str, object]", json.loads(json.dumps(dict(config), default=_jsonable)))
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
+    if not path.exists() or not any(path.iterdir()):
+        path.mkdir(parents=True, exist_ok=True)
+        record = {
+            "config": plain,
+            "versions": versions(),
+            "command": sys.argv,
+            "commit": commit(),
+        }
+        _write(path / "config.json", json.dumps(record, indent=2) + "\n")
+        return Run(path, 0.0)
+    if not resume:
+        raise ValueError(
+            f"--out {path}: expected an empty folder, got one that holds a run or other files; "
+            "choose another folder, or go on with --resume"
+        )
+    _check_same(path, plain)
+    _recover(path)
+    return Run(path, _rewind(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config.json of a run folder.
+
+    Raises:
+        ValueError: if the folder is not a run.
+    """
+    file = path / "config.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: expected the folder of a run, found no config.json in it; "
+            "name the folder that --out made"
+        )
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return cast("dict[str, Any]", {"config": record["config"], **record})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file}: expected the configuration of a run, got something else ({error}); "
+            "name another folder"
+        ) from error
+
+
+def _check_same(path: Path, config: Mapping[str, object]) -> None:
+    before = read_config(path)["config"]
+    names = sorted(n for n in {*before, *config} if before.get(n) != config.get(n))
+    if names:
+        differences = ", ".join(f"{n}: {before.get(n)!r} -> {config.get(n)!r}" for n in names)
+        raise ValueError(
+            f"--resume {path}: expected the configuration the run began with, got {differences}; "
+            "resume with the same options or choose another --out"
+        )
+
+
+def _rewind(path: Path) -> float:
+    """Cut the logs to where they were at the checkpoint; returns the seconds worked until then."""
+    marker = path / "checkpoints" / "progress.json"
+    done: dict[str, Any] = {"seconds": 0.0, "sizes": {}}
+    if marker.exists():
+        done = json.loads(marker.read_text(encoding="utf-8"))
+    for name in _LOGS:
+        if _size(path / name) > done["sizes"].get(name, 0):
+            os.truncate(path / name, done["sizes"].get(name, 0))
+    return float(done["seconds"])
+
+
+def _swap(path: Path) -> None:
+    """Put checkpoints.new in the place of checkpoints; `_recover` mends a crash in between."""
+    new, now, old = (path / f"checkpoints{suffix}" for suffix in (".new", "", ".old"))
+    for file in new.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+    if now.exists():
+        now.rename(old)
+    new.rename(now)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(path: Path) -> None:
+    """Finish or undo a checkpoint swap that a crash interrupted."""
+    new, now, old = (path / f"checkpoints{suffix}" for suffix in (".new", "", ".old"))
+    if not now.exists():
+        # `now` is only away between the two renames, when `new` is whole
+        if (new / "progress.json").exists():
+            new.rename(now)
+        elif old.exists():
+            old.rename(now)
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    part = file.with_name(file.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _numbers(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]
+
+
+def _jsonable(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
+
+
+def _check_plain(value: object, where: str) -> None:
+    """Refuse at saving what `torch.load(weights_only=True)` would refuse at loading."""
+    import torch
+
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[object, object]", value).items():
+            _check_plain(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            _check_plain(item, f"{where}[{index}]")
+    # exact types: a numpy scalar is a float to isinstance, but not to the loader
+    elif type(value) not in (str, bytes, int, float, bool, type(None), torch.Tensor):
+        raise ValueError(
+            f"{where} is {type(value).__name__}; a checkpoint takes plain data and tensors only"
+        )

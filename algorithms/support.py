@@ -1,0 +1,171 @@
+"""What every training loop needs and none should have to think about; nothing algorithmic.
+
+Seeds and threads, the optimizer step, Ctrl-C, progress, and the run folder (`Run`, `open_run`, from
+runs.py). torch is imported when it is used, so that scripted policies need none.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .runs import Run, commit, open_run, versions
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("lmenvs")
+
+__all__ = [
+    "Interrupted",
+    "Run",
+    "Stop",
+    "commit",
+    "interruptible",
+    "open_run",
+    "optimizer_step",
+    "progress",
+    "seed_all",
+    "set_threads",
+    "versions",
+]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; the checkpoint is written."""
+
+
+def set_threads(count: int | None = None) -> int:
+    """Give torch `count` threads (None: OMP_NUM_THREADS, else every CPU this process may use)."""
+    import torch
+
+    if count is None:
+        count = int(os.environ.get("OMP_NUM_THREADS", "0")) or _usable_cpus()
+    if count < 1:
+        raise ValueError(f"threads = {count}; expected an integer >= 1")
+    torch.set_num_threads(count)
+    return count
+
+
+def _usable_cpus() -> int:
+    if sys.platform == "linux":  # a container or a scheduler may allow fewer than there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator: random, numpy, torch. The only place that does so."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    with contextlib.suppress(ImportError):  # without torch there is nothing of torch to seed
+        import torch
+
+        torch.manual_seed(seed)
+
+
+def optimizer_step(
+    optimizer: "torch.optim.Optimizer", parameters: Iterable["torch.Tensor"], max_norm: float
+) -> float:
+    """Clip the gradient to `max_norm`, step, clear the gradient; returns the norm before clipping.
+
+    A norm that is not finite would destroy the model: the step is left out, a warning says so, and
+    the norm that is returned (inf or nan) tells the caller.
+    """
+    import torch
+
+    norm = float(torch.nn.utils.clip_grad_norm_(list(parameters), max_norm))
+    if np.isfinite(norm):
+        optimizer.step()
+    else:
+        log.warning("gradient norm is %s: this optimizer step is left out", norm)
+    optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+@dataclass
+class Stop:
+    """Whether the user asked to stop; a loop looks at `requested` when an iteration ends."""
+
+    requested: bool = False
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Stop]:
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second stops at once.
+
+    The loop checks `requested` after each iteration, saves and leaves; `Interrupted` is raised when
+    the context ends, so that the caller knows the run is not complete.
+    """
+    stop = Stop()
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        print("stopping after this iteration; Ctrl-C again stops at once", file=sys.stderr)
+
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # outside the main thread signals belong to others
+            before[number] = signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop.requested:
+        raise Interrupted("stopped on request; the checkpoint is saved")
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Show that long work moves; yields a function that is told how much was done.
+
+    On a terminal it draws a bar (with the extra `cli`); elsewhere it prints a line about every ten
+    seconds. Both go to stderr, so that stdout holds results only. In use:
+
+        with progress("train", total=40) as advance:
+            advance(1, success=0.5)
+    """
+    if sys.stderr.isatty():
+        try:
+            from rich.progress import Progress, TextColumn, TimeElapsedColumn
+        except ImportError:
+            pass  # plain lines serve where the extra `cli` is absent
+        else:
+            from rich.console import Console
+
+            columns = [*Progress.get_default_columns(), TimeElapsedColumn()]
+            columns.append(TextColumn("{task.fields[shown]}"))
+            with Progress(*columns, console=Console(stderr=True)) as bar:
+                task = bar.add_task(what, total=total, shown="")
+
+                def draw(count: int = 1, **values: float) -> None:
+                    bar.update(task, advance=count, shown=_shown(values))
+
+                yield draw
+            return
+    finished, last = 0, time.monotonic()
+
+    def write(count: int = 1, **values: float) -> None:
+        nonlocal finished, last
+        finished += count
+        if time.monotonic() - last >= 10:
+            last = time.monotonic()
+            of = "" if total is None else f"/{total}"
+            print(f"{what}: {finished}{of} {_shown(values)}".rstrip(), file=sys.stderr, flush=True)
+
+    yield write
+
+
+def _shown(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in values.items())

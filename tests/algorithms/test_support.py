@@ -1,0 +1,227 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from algorithms import runs, support
+from lmenvs.types import Action, Episode, Turn, read_episodes
+
+
+def episode(name: str) -> Episode:
+    turn = Turn("a room", Action("go east"), 1.0)
+    return Episode(name, "lmenvs/X-v0", 0, "all", "play", (turn,), "end", True, False, True)
+
+
+def save_weights(value: float):
+    def save(folder: Path) -> None:
+        (folder / "model.txt").write_text(str(value))
+
+    return save
+
+
+def weights(run: support.Run) -> float:
+    return float((run.path / "checkpoints" / "model.txt").read_text())
+
+
+def test_seed_all_makes_every_global_generator_repeat():
+    def draws():
+        support.seed_all(7)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    assert draws() == draws()
+
+
+def test_set_threads_is_obeyed_and_refuses_zero():
+    before = torch.get_num_threads()
+    assert support.set_threads(1) == 1 == torch.get_num_threads()
+    with pytest.raises(ValueError, match="integer >= 1"):
+        support.set_threads(0)
+    support.set_threads(before)
+
+
+def test_optimizer_step_clips_the_gradient_and_returns_the_norm_before():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    (weight * torch.tensor([3.0, 4.0])).sum().backward()
+    assert support.optimizer_step(optimizer, [weight], max_norm=1.0) == pytest.approx(5.0)
+    assert weight.detach().numpy() == pytest.approx([-0.6, -0.8], abs=1e-5)
+    assert weight.grad is None
+
+
+def test_optimizer_step_leaves_the_weights_alone_when_the_gradient_is_not_finite(caplog):
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    (weight * float("nan")).sum().backward()
+    assert not np.isfinite(support.optimizer_step(optimizer, [weight], max_norm=1.0))
+    assert weight.detach().tolist() == [1.0, 1.0]
+    assert "left out" in caplog.text
+
+
+def test_a_new_run_records_configuration_versions_and_command(tmp_path):
+    support.open_run(tmp_path / "a" / "b", {"seed": 3, "env": "lmenvs/Maze-v0"})
+    record = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    assert record["config"] == {"seed": 3, "env": "lmenvs/Maze-v0"}
+    assert record["versions"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert record["versions"]["lmenvs"] and record["command"] == sys.argv
+
+
+def test_a_folder_that_holds_another_run_is_refused_and_left_unchanged(tmp_path):
+    support.open_run(tmp_path, {"seed": 1}).log(0, {"a/b": 1.0})
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"expected an empty folder.*--resume"):
+        support.open_run(tmp_path, {"seed": 1})
+    with pytest.raises(ValueError, match="seed: 1 -> 2"):
+        support.open_run(tmp_path, {"seed": 2}, resume=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(ValueError, match="got a file"):
+        support.open_run(tmp_path / "taken", {})
+
+
+def test_resuming_drops_exactly_what_came_after_the_checkpoint(tmp_path):
+    run = support.open_run(tmp_path, {"seed": 1})
+    for iteration in range(3):
+        run.log(iteration, {"rollout/return": iteration})
+        run.episodes([episode(f"e{iteration}")])
+        run.credit([(f"e{iteration}", [0.5], None)])
+        if iteration == 1:
+            run.save(save_weights(1.5), {"iteration": iteration + 1, "step": torch.ones(2)})
+    with (tmp_path / "metrics.jsonl").open("a") as torn:
+        torn.write('{"iteration": 3, "ti')
+
+    again = support.open_run(tmp_path, {"seed": 1}, resume=True)
+    state = again.load_state()
+    assert state is not None and state["iteration"] == 2 and state["step"].tolist() == [1.0, 1.0]
+    assert weights(again) == 1.5
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [0, 1]
+    assert [e.id for e in read_episodes(tmp_path / "episodes.jsonl")] == ["e0", "e1"]
+    assert (tmp_path / "credit.jsonl").read_text().count("\n") == 2
+    again.log(2, {})
+    later = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert later["time"] >= lines[-1]["time"]
+
+
+def test_resuming_without_a_checkpoint_begins_again_from_nothing(tmp_path):
+    support.open_run(tmp_path, {}).log(0, {})
+    again = support.open_run(tmp_path, {}, resume=True)
+    assert again.load_state() is None
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="dies in a forked process")
+@pytest.mark.parametrize("crash", ["model", "state", "marker", "rename 1", "rename 2"])
+def test_a_crash_at_any_point_of_saving_leaves_a_loadable_checkpoint(tmp_path, crash, monkeypatch):
+    run = support.open_run(tmp_path, {})
+    run.save(save_weights(1), {"iteration": 1})
+    child = os.fork()
+    if child == 0:  # os._exit runs no handler, as a kill would not
+        renames = 0
+
+        def rename(self: Path, target: Path) -> None:
+            nonlocal renames
+            renames += 1
+            os.rename(self, target)
+            if crash == f"rename {renames}":
+                os._exit(9)
+
+        def die(*args: object) -> None:
+            os._exit(9)
+
+        monkeypatch.setattr(Path, "rename", rename)
+        if crash == "state":
+            monkeypatch.setattr(torch, "save", die)
+        if crash == "marker":
+            monkeypatch.setattr(runs, "_write", die)
+        run.save(die if crash == "model" else save_weights(2), {"iteration": 2})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+    again = support.open_run(tmp_path, {}, resume=True)
+    state = again.load_state()
+    assert state is not None and weights(again) == state["iteration"]
+    assert state["iteration"] == (2 if crash.startswith("rename") else 1)
+    assert sorted(p.name for p in tmp_path.glob("checkpoints*")) == ["checkpoints"]
+
+
+def test_a_checkpoint_refuses_what_a_safe_load_would_refuse(tmp_path):
+    run = support.open_run(tmp_path, {})
+    with pytest.raises(ValueError, match=r"state\['best'\] is float64"):
+        run.save(save_weights(0), {"iteration": 1, "best": np.float64(1.0)})
+    with pytest.raises(ValueError, match="number of complete iterations"):
+        run.save(save_weights(0), {"step": 1})
+    assert run.load_state() is None
+
+
+def test_generator_and_optimizer_states_survive_a_checkpoint(tmp_path):
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight])
+    weight.sum().backward()
+    optimizer.step()
+    generator = np.random.default_rng(5)
+    run = support.open_run(tmp_path, {})
+    state = {"iteration": 1, "adam": optimizer.state_dict()}
+    run.save(save_weights(0), {**state, "draws": generator.bit_generator.state})
+    loaded = run.load_state()
+    assert loaded is not None
+    torch.optim.AdamW([weight]).load_state_dict(loaded["adam"])
+    again = np.random.default_rng(0)
+    again.bit_generator.state = loaded["draws"]
+    assert again.random() == generator.random()
+
+
+def test_ctrl_c_is_a_request_that_the_loop_answers_after_its_iteration():
+    finished = []
+    with pytest.raises(support.Interrupted), support.interruptible() as stop:
+        for iteration in range(5):
+            if iteration == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            finished.append(iteration)
+            if stop.requested:
+                break
+    assert finished == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt) as caught, support.interruptible():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the loop went on")
+    assert not isinstance(caught.value, support.Interrupted)
+
+
+def test_progress_off_a_terminal_prints_at_most_a_line_in_ten_seconds(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    monkeypatch.setattr(support.time, "monotonic", lambda: next(clock))
+    with support.progress("train", total=3) as advance:
+        for success in (0.1, 0.2, 0.3):
+            advance(1, success=success)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "train: 2/3 success 0.2\n"
+
+
+def test_support_imports_neither_torch_nor_rich():
+    program = (
+        "import sys, algorithms.support; print([m for m in ('torch','rich') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_that_is_not_a_run_is_named(tmp_path):
+    with pytest.raises(ValueError, match="found no config.json"):
+        runs.read_config(tmp_path)
