@@ -78,7 +78,7 @@ class TextEnv(gymnasium.Env[str, str]):
         render_mode: None or "ansi" (the conversation's last observation).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012  gymnasium declares it so
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012  gymnasium
     reset_options: ClassVar[frozenset[str]] = frozenset()
     """The names that `reset(options=...)` takes besides `noise`."""
 
@@ -303,6 +303,12 @@ class TextEnv(gymnasium.Env[str, str]):
             )
             self._np_random_seed = snapshot.seed
         self._load(copy.deepcopy(snapshot.state))
+
+    def _start_snapshot(self, state: Any, observation: str) -> Snapshot:
+        """The snapshot of an episode that has just begun in `state`; for `start_states`."""
+        seed = self._seed or 0
+        chance = np.random.default_rng((seed, self._resets, 1)).bit_generator.state
+        return Snapshot(state, observation, 0, False, seed, self._resets, chance)
 
     def start_states(self) -> list[tuple[float, Snapshot]]:
         """The start distribution as (probability, snapshot), where the tag `exact` stands."""

@@ -136,4 +136,32 @@ def register_all() -> None:
             )
 
 
-TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in ()}
+_LMRL = "LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds"
+
+_ROWS: tuple[EnvSpec, ...] = (
+    EnvSpec(
+        id="lmenvs/Maze-v0",
+        entry_point="lmenvs.envs.navigation.maze:Maze",
+        summary="Walk to the goal of a fixed maze, with the position told or hidden",
+        turn_limit=101,
+        return_range=(-401.0, 0.0),
+        references={
+            "lmenvs/Maze-v0": {
+                "min": Reference(-101.0, _LMRL),
+                "average": Reference(-83.0, _LMRL),
+                "max": Reference(-6.84, _LMRL),
+            },
+        },
+        tags=frozenset({"exact", "navigation"}),
+    ),
+    EnvSpec(
+        id="lmenvs/Microwave-v0",
+        entry_point="lmenvs.envs.control.microwave:Microwave",
+        summary="Open, put, close: three states and five turns",
+        turn_limit=5,
+        return_range=(-1.0, 1.0),
+        tags=frozenset({"exact", "control"}),
+    ),
+)
+
+TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in _ROWS}

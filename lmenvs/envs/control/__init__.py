@@ -1,0 +1,1 @@
+"""Environments with a handful of states, for checking algorithms."""

@@ -1,0 +1,1 @@
+"""Environments in which the player finds the way."""
