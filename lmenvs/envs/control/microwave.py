@@ -46,15 +46,15 @@ class Microwave(TextEnv):
     """Put a pancake into a microwave: open, put, close.
 
     Description:
-        The case study of POAD. Three decision states: the pancake in hand before a closed microwave,
-        before an open one, and the pancake inside the open microwave. Nothing is hidden and there is
-        no chance, so every value and advantage is known exactly.
+        The case study of POAD. Three decision states: the pancake in hand before a closed
+        microwave, before an open one, and the pancake inside the open microwave. Nothing is hidden
+        and there is no chance, so every value and advantage is known exactly.
 
     Actions:
-        `open the microwave`, `close the microwave`, `put the pancake in the microwave`, in any case
-        and spacing. With the microwave open and empty only `put` is admissible; otherwise `open` and
-        `close` are, even where they change nothing. Anything else leaves the state as it is:
-        `malformed` if it is none of the three, `inadmissible` if the state does not allow it.
+        `open the microwave`, `close the microwave`, `put the pancake in the microwave`, in any
+        case and spacing. With the microwave open and empty only `put` is admissible; otherwise
+        `open` and `close` are, even where they change nothing. Anything else leaves the state as it
+        is: `malformed` if it is none of the three, `inadmissible` if the state does not allow it.
 
     Observations:
         One sentence each for the pancake and the microwave; an invalid action is answered by a

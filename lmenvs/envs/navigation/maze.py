@@ -51,11 +51,11 @@ class Maze(TextEnv):
 
     Rewards:
         -1 for a move, 0 for the move that reaches the goal, -4 for an illegal text (0 under
-        `on_invalid="noop"`). After 100 moves the 101st, whatever it is, costs -1 and changes nothing.
+        `on_invalid="noop"`). After 100 moves the 101st, whatever it is, costs -1 and moves nothing.
 
     Episode end:
-        Terminated at the goal (success), with the 101st move (failure), and on an illegal text under
-        `on_invalid="terminate"`. Never truncated.
+        Terminated at the goal (success), with the 101st move (failure), and on an illegal text
+        under `on_invalid="terminate"`. Never truncated.
 
     Arguments:
         layout: "double_t" (26 free cells, goal at row 8, column 6) or "u" (7 free cells).
@@ -67,8 +67,8 @@ class Maze(TextEnv):
         Navigation; with the partial view also memory and localisation.
 
     Source:
-        Layouts, rewards and limit of the Maze task of LMRL-Gym (Abdulhai et al., 2023); texts by this
-        project. An episode's illegal texts use moves here.
+        Layouts, rewards and limit of the Maze task of LMRL-Gym (Abdulhai et al., 2023); texts by
+        this project.
 
     Version history:
         v0: first version.
@@ -152,10 +152,10 @@ class Maze(TextEnv):
         return list(ACTIONS)
 
     def expert_action(self) -> str:
-        """The best move for one who knows the layout but only has seen what the player has.
+        """The best move for one who knows the layout and has seen what the player has seen.
 
-        Fair: the layout is the same in every episode, and the partial view's expert keeps the set of
-        cells that explain its observations, and minimises the expected number of moves from there.
+        Fair: the layout is the same in every episode; with the partial view the expert keeps the
+        set of cells that explain its observations and minimises the expected number of moves.
         """
         if self.observability == "full":
             return f"move {self._map.towards_goal[self._cell]}"
@@ -208,8 +208,8 @@ def _instructions(observability: Observability) -> str:
         f"You are in a maze and have to reach its goal. {told}\n"
         "Answer with one move and nothing else: move left, move right, move up or move down. "
         "Moving into a wall leaves you where you are. Every move before the one that reaches the "
-        f"goal costs 1, an answer that is not a move costs 4, and after {MOVE_LIMIT} moves you have "
-        "failed."
+        "goal costs 1, an answer that is not a move costs 4, and after "
+        f"{MOVE_LIMIT} moves you have failed."
     )
 
 

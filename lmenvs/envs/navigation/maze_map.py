@@ -119,7 +119,7 @@ def _distances(moves: list[dict[str, int]], goal: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Beliefs:
-    """The sets of cells a player who sees only walls may have to reckon with, and the best move in each.
+    """What a player who sees only walls can know about its place, and the best move for it.
 
     Attributes:
         sets: The possible positions, for each belief.
@@ -136,7 +136,7 @@ class Beliefs:
 
 
 def solve_beliefs(maze: MazeMap) -> Beliefs:
-    """Enumerate the beliefs that can arise from a uniform start, and solve them by value iteration."""
+    """Enumerate the beliefs that can arise from a uniform start; solve them by value iteration."""
     numbers: dict[tuple[int, ...], int] = {}
 
     def split_by_view(cells: set[int]) -> dict[Walls, int]:

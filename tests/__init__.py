@@ -1,0 +1,1 @@
+"""The tests of lmenvs, agents and algorithms."""
