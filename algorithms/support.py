@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Stop]:
+def interruptible() -> Generator[Stop]:
     """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second stops at once.
 
     The loop checks `requested` after each iteration, saves and leaves; `Interrupted` is raised when
@@ -127,7 +127,7 @@ def interruptible() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+def progress(what: str, total: int | None = None) -> Generator[Callable[..., None]]:
     """Show that long work moves; yields a function that is told how much was done.
 
     On a terminal it draws a bar (with the extra `cli`); elsewhere it prints a line about every ten
