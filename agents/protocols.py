@@ -1,8 +1,8 @@
-"""What acts and what scores, as types: Conversation, Policy."""
+"""What acts and what scores, as types: Conversation, Policy, and the usage of a metered one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lmenvs.core import TextEnv
 from lmenvs.types import Action, Message
@@ -30,6 +30,7 @@ class Conversation:
     env: TextEnv | None = field(default=None, compare=False, repr=False)
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Anything that answers conversations."""
 
@@ -44,4 +45,30 @@ class Policy(Protocol):
 
     def forget(self, ids: Iterable[str]) -> None:
         """These conversations are over: drop what is kept for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an endpoint has counted so far: requests answered, and their tokens."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __sub__(self, earlier: "Usage") -> "Usage":
+        return Usage(
+            self.requests - earlier.requests,
+            self.prompt_tokens - earlier.prompt_tokens,
+            self.completion_tokens - earlier.completion_tokens,
+        )
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A policy that counts its tokens itself, because it never sees their ids."""
+
+    @property
+    def usage(self) -> Usage:
+        """The total since the policy was made."""
         ...
