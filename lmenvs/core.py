@@ -19,53 +19,23 @@ Info keys (a new dict every turn):
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from .outcome import ERRORS, OnInvalid, Outcome, Snapshot
 from .spaces import AnyText
 
-OnInvalid = Literal["penalise", "noop", "terminate"]
-
-ERRORS: Mapping[str, str] = {
-    "malformed": "the text cannot be read as an action of this environment",
-    "unknown": "it reads as an action, but names something that does not exist",
-    "inadmissible": "it is an action, but not one that this state allows",
-    "unsafe": "it has characters or a length that the environment's engine cannot take",
-}
+__all__ = ["ERRORS", "OnInvalid", "Outcome", "Snapshot", "TextEnv"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What `_play` answers: one turn's consequences."""
-
-    observation: str
-    reward: float = 0.0
-    terminated: bool = False
-    success: bool = False
-    valid: bool = True
-    error: str | None = None
-    feedback: str | None = None
-    regret: float | None = None
-    optimal_actions: tuple[str, ...] | None = None
-    tool_calls: tuple[dict[str, Any], ...] | None = None
-    cost: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An environment's exact state: plain data, comparable, picklable, valid in any copy of it."""
-
-    state: Any
-    observation: str
-    turn: int
-    over: bool
-    seed: int
-    resets: int
-    chance: Any
+def _natural(value: object, name: str) -> int:
+    if not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} = {value!r}; expected an integer >= 0")
+    return int(value)
 
 
 class TextEnv(gymnasium.Env[str, str]):
@@ -170,9 +140,7 @@ class TextEnv(gymnasium.Env[str, str]):
             ValueError: for an option that the class does not have.
         """
         given = dict(options or {})
-        noise = given.pop("noise", 0)
-        if not isinstance(noise, int) or noise < 0:
-            raise ValueError(f"options['noise'] = {noise!r}; expected an integer >= 0")
+        noise = _natural(given.pop("noise", 0), "options['noise']")
         unknown = sorted(set(given) - self.reset_options)
         if unknown:
             known = sorted(self.reset_options | {"noise"})
@@ -180,15 +148,17 @@ class TextEnv(gymnasium.Env[str, str]):
                 f"reset options {unknown} unknown to {type(self).__name__}; it takes {known}"
             )
         if seed is not None:
-            if not isinstance(seed, (int, np.integer)) or seed < 0:
-                raise ValueError(f"seed {seed!r}; expected an integer >= 0 or None")
-            self._seed, self._resets = int(seed), 0
+            self._seed, self._resets = _natural(seed, "seed"), 0
         elif self._seed is None:
             self._seed, self._resets = int(np.random.SeedSequence().entropy) % 2**63, 0  # type: ignore[arg-type]
         else:
             self._resets += 1
         self._draw_chance(noise)
         self._turn = 0
+        self._over, self._started = (
+            True,
+            False,
+        )  # should `_begin` refuse an option, nothing is played
         task = np.random.default_rng((self._seed, self._resets))
         self._observation = self._begin(task, given)
         self._over, self._started = False, True
@@ -277,13 +247,13 @@ class TextEnv(gymnasium.Env[str, str]):
                 f"{type(self).__name__}.snapshot: no episode has begun; call reset() first"
             )
         return Snapshot(
-            state=self._save(),
+            state=copy.deepcopy(self._save()),
             observation=self._observation,
             turn=self._turn,
             over=self._over,
             seed=self._seed or 0,
             resets=self._resets,
-            chance=copy.deepcopy(self.np_random.bit_generator.state),
+            chance=self.np_random.bit_generator.state,
         )
 
     def restore(self, snapshot: Snapshot, noise: int | None = None) -> None:
@@ -293,13 +263,13 @@ class TextEnv(gymnasium.Env[str, str]):
         self._observation = snapshot.observation
         if noise is None:
             generator = np.random.default_rng(0)
-            generator.bit_generator.state = copy.deepcopy(snapshot.chance)
+            generator.bit_generator.state = snapshot.chance
             self._np_random, self._np_random_seed = generator, snapshot.seed
         else:
             # the turn keeps a branch's stream apart from the episode's own and from the branches
             # of other turns
             self._np_random = np.random.default_rng(
-                (snapshot.seed, snapshot.resets, 1 + noise, 1 + snapshot.turn)
+                (snapshot.seed, snapshot.resets, 1 + _natural(noise, "noise"), 1 + snapshot.turn)
             )
             self._np_random_seed = snapshot.seed
         self._load(copy.deepcopy(snapshot.state))

@@ -123,5 +123,5 @@ def _write(space: AnyText, index: int, value: str, shared_memory: Any) -> None:
 
 
 @gym_memory.read_from_shared_memory.register(AnyText)
-def _read(space: AnyText, shared_memory: Any, n: int = 1) -> _SharedTexts:
+def _read(space: AnyText, shared_memory: Any, n: int = 1) -> Any:  # gymnasium lists its own types
     return _SharedTexts(space, shared_memory, n)

@@ -126,7 +126,7 @@ def from_json(line: str) -> Episode:
         parent = fields.pop("parent", None)
         parent = (str(parent[0]), int(parent[1])) if parent is not None else None
         episode = Episode(turns=turns, parent=parent, **fields)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError(f"expected the fields of an Episode, got {_describe(error)}") from error
     _check(episode)
     return episode
@@ -172,11 +172,12 @@ def read_episodes(path: str | os.PathLike[str]) -> Iterator[Episode]:
     Raises:
         ValueError: on the first line that is not an episode, with its file and number.
     """
-    with Path(path).open(encoding="utf-8") as lines:
+    # bytes, so that a line that is not UTF-8 is reported with its number too
+    with Path(path).open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    yield from_json(line)
+                    yield from_json(line.decode("utf-8"))
                 except ValueError as error:
                     raise ValueError(
                         f"{path}, line {number}: {error}; delete the line or write the file again"
@@ -187,6 +188,17 @@ def write_episodes(
     path: str | os.PathLike[str], episodes: Iterable[Episode], *, append: bool = False
 ) -> None:
     """Write episodes as JSON lines; with `append`, behind what the file holds."""
+    cut = append and _ends_inside_a_line(Path(path))
     with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
+        if cut:  # a writer was interrupted: keep its broken line from spoiling the next one
+            file.write("\n")
         for episode in episodes:
             file.write(to_json(episode) + "\n")
+
+
+def _ends_inside_a_line(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
