@@ -33,7 +33,7 @@ class LossOutput:
 
 
 def masked_mean(
-    values: Values, mask: Mask, reduction: Reduction = "token", total: float | None = None
+    values: Values, mask: Mask, reduction: Reduction = "token", total: float | int | None = None
 ) -> Float[Tensor, ""]:
     """The mean of the values that the mask keeps; 0 where it keeps none.
 
@@ -58,7 +58,7 @@ def negative_log_likelihood(
     logprobs: Values,
     mask: Mask,
     weights: Values | Float[Tensor, " row"] | None = None,
-    total: float | None = None,
+    total: float | int | None = None,
     *,
     reduction: Reduction = "token",
 ) -> LossOutput:
@@ -79,7 +79,7 @@ def policy_gradient(
     logprobs: Values,
     advantages: Values,
     mask: Mask,
-    total: float | None = None,
+    total: float | int | None = None,
     *,
     reduction: Reduction = "token",
 ) -> LossOutput:
@@ -102,7 +102,7 @@ def ppo_clip(
     clip_high: float = 0.2,
     dual_clip: float | None = None,
     turn_index: Int[Tensor, "row token"] | None = None,
-    total: float | None = None,
+    total: float | int | None = None,
     reduction: Reduction = "token",
 ) -> LossOutput:
     """Clipped policy gradient: L = mean(max(-A rho, -A clip(rho, 1 - clip_low, 1 + clip_high))).
@@ -164,7 +164,7 @@ def value_mse(
     *,
     old_values: Values | None = None,
     clip: float | None = None,
-    total: float | None = None,
+    total: float | int | None = None,
 ) -> LossOutput:
     """Fit a critic: L = mean((V - y)^2) / 2; with `clip`, mean(max((V - y)^2, (V' - y)^2)) / 2.
 
@@ -189,7 +189,7 @@ def expectile(
     targets: Values,
     mask: Mask,
     tau: float,
-    total: float | None = None,
+    total: float | int | None = None,
 ) -> LossOutput:
     """Fit an expectile: L = mean(|tau - 1(u < 0)| u^2) with u = y - prediction.
 
@@ -210,7 +210,7 @@ def kl_penalty(
     reference_logprobs: Values,
     mask: Mask,
     kind: KLKind = "k2",
-    total: float | None = None,
+    total: float | int | None = None,
 ) -> LossOutput:
     """Estimate KL(pi || reference) from tokens sampled from pi, with x = log pi - log reference.
 
@@ -235,7 +235,7 @@ def kl_penalty(
 def entropy(
     logits_or_entropies: Float[Tensor, "row token vocabulary"] | Values,
     mask: Mask,
-    total: float | None = None,
+    total: float | int | None = None,
 ) -> LossOutput:
     """Reward surprise: L = -mean(H), H = -sum_a pi(a) log pi(a) at each kept token.
 
@@ -263,7 +263,7 @@ def archer_critic(
     targets_for_v1: Values,
     targets_for_v2: Values,
     mask: Mask,
-    total: float | None = None,
+    total: float | int | None = None,
 ) -> LossOutput:
     """Fit ArCHer's double critic: L = sum_k mean((Q_k - y_Qk)^2) + sum_k mean((V_k - y_Vk)^2).
 

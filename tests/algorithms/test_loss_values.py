@@ -1,0 +1,281 @@
+"""Each loss by identity and by hand; what holds for all of them is in test_losses."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from pytest import approx
+from torch import Tensor
+
+from algorithms import losses
+
+KINDS: tuple[losses.KLKind, ...] = ("k1", "k2", "k3")
+
+
+def row(*numbers: float) -> Tensor:
+    return torch.tensor([numbers])
+
+
+def ones(columns: int) -> Tensor:
+    return torch.ones(1, columns, dtype=torch.bool)
+
+
+def normal(rows: int, columns: int, seed: int) -> Tensor:
+    return torch.randn((rows, columns), generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_negative_log_likelihood_is_the_cross_entropy_of_the_tokens():
+    logits = normal(5, 7, seed=1)
+    tokens = torch.tensor([0, 3, 6, 2, 2])
+    logprobs = logits.log_softmax(-1).gather(1, tokens[:, None]).T
+    expected = torch.nn.functional.cross_entropy(logits, tokens)
+    result = losses.negative_log_likelihood(logprobs, ones(5))
+    assert float(result.loss) == approx(float(expected))
+    assert result.metrics["negative_log_likelihood"] == approx(float(expected))
+
+
+def test_weights_per_row_are_weights_per_token_and_leave_the_count():
+    logprobs, mask = normal(3, 4, seed=2), torch.ones(3, 4, dtype=torch.bool)
+    by_row = losses.negative_log_likelihood(logprobs, mask, torch.tensor([0.0, 1.0, 3.0]))
+    expected = -(logprobs[1].sum() + 3 * logprobs[2].sum()) / 12
+    assert float(by_row.loss) == approx(float(expected))
+
+
+# ---- PPO ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", [None, [[0, 0, 1, 1, 2], [0, 1, 1, 1, 1], [0, 0, 0, 0, 0]]])
+@pytest.mark.parametrize("reduction", ["token", "sequence"])
+def test_at_ratio_one_the_gradient_of_ppo_is_that_of_reinforce(
+    turns: list[list[int]] | None, reduction: losses.Reduction
+):
+    logprobs = normal(3, 5, seed=3).requires_grad_()
+    advantages, mask = normal(3, 5, seed=4), normal(3, 5, seed=5) > -0.7
+    clipped = losses.ppo_clip(
+        logprobs,
+        logprobs.detach(),
+        advantages,
+        mask,
+        dual_clip=3.0,
+        turn_index=None if turns is None else torch.tensor(turns),
+        reduction=reduction,
+    )
+    plain = losses.policy_gradient(logprobs, advantages, mask, reduction=reduction)
+    (ours,) = torch.autograd.grad(clipped.loss, logprobs)
+    (expected,) = torch.autograd.grad(plain.loss, logprobs)
+    torch.testing.assert_close(ours, expected)
+    assert clipped.metrics == {"ratio_max": 1.0, "clip_fraction": 0.0, "approx_kl": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "slope"),
+    [
+        (1.1, 2.0, -2.2, -2.2),  # inside: -A rho, and d/dlogpi of rho is rho
+        (1.5, 2.0, -2.6, 0.0),  # above 1.3 with a good action: held, no gradient
+        (0.5, 2.0, -1.0, -1.0),  # below with a good action: free to come back
+        (1.5, -2.0, 3.0, 3.0),  # above with a bad action: free to come back
+        (0.5, -2.0, 1.6, 0.0),  # below 0.8 with a bad action: held
+        (4.0, -2.0, 6.0, 0.0),  # dual clip at 3: held
+    ],
+)
+def test_ppo_clips_as_the_table_says(ratio: float, advantage: float, loss: float, slope: float):
+    logprobs = row(math.log(ratio)).requires_grad_()
+    result = losses.ppo_clip(
+        logprobs, row(0.0), row(advantage), ones(1), clip_low=0.2, clip_high=0.3, dual_clip=3.0
+    )
+    (gradient,) = torch.autograd.grad(result.loss, logprobs)
+    assert float(result.loss.detach()) == approx(loss)
+    assert float(gradient) == approx(slope)
+    assert result.metrics["clip_fraction"] == (slope == 0.0)
+    assert result.metrics["ratio_max"] == approx(ratio)
+    assert result.metrics["approx_kl"] == approx(ratio - 1 - math.log(ratio), rel=1e-5)
+
+
+def test_the_ratio_of_a_turn_has_the_gradient_of_the_whole_turns_objective():
+    # against the definition, turn by turn: rho_k = exp of the sum of the turn's log-ratios
+    logprobs = (0.3 * normal(2, 6, seed=6)).requires_grad_()
+    old = 0.3 * normal(2, 6, seed=7)
+    turn_index = torch.tensor([[-1, 0, 0, -1, 1, 1], [0, 0, 0, 2, 2, -1]])
+    mask = turn_index >= 0
+    per_turn = {(0, 0): 1.5, (0, 1): -0.5, (1, 0): -2.0, (1, 2): 1.0}
+    advantages = torch.zeros(2, 6)
+    objective = torch.zeros(())
+    for (which, turn), advantage in per_turn.items():
+        here = turn_index[which] == turn
+        advantages[which, here] = advantage
+        ratio = (logprobs - old)[which, here].sum().exp()
+        held = ratio.clamp(0.8, 1.2)
+        objective = objective - torch.minimum(ratio * advantage, held * advantage)
+    (expected,) = torch.autograd.grad(objective / mask.sum(), logprobs)
+    result = losses.ppo_clip(logprobs, old, advantages, mask, turn_index=turn_index)
+    (ours,) = torch.autograd.grad(result.loss, logprobs)
+    torch.testing.assert_close(ours, expected)
+    assert expected.abs().max() > 0
+    assert result.metrics["clip_fraction"] > 0  # both cases are in the comparison
+
+
+def test_turns_of_one_token_are_the_token_form():
+    logprobs, old, advantages = normal(2, 4, 8), normal(2, 4, 9), normal(2, 4, 10)
+    mask = torch.ones(2, 4, dtype=torch.bool)
+    turns = torch.arange(4).expand(2, 4)
+    by_turn = losses.ppo_clip(logprobs, old, advantages, mask, turn_index=turns)
+    by_token = losses.ppo_clip(logprobs, old, advantages, mask)
+    assert float(by_turn.loss) == approx(float(by_token.loss))
+    assert by_turn.metrics == approx(by_token.metrics)
+
+
+def test_an_absurd_ratio_gives_finite_loss_and_gradient():
+    logprobs = row(0.0, -1000.0).requires_grad_()
+    result = losses.ppo_clip(logprobs, row(-1000.0, 0.0), row(-1.0, 1.0), ones(2))
+    (gradient,) = torch.autograd.grad(result.loss, logprobs)
+    assert math.isfinite(float(result.loss.detach()))
+    assert torch.isfinite(gradient).all()
+
+
+def test_wrong_clips_and_turns_are_refused():
+    one = row(0.0)
+    with pytest.raises(ValueError, match=r"clip_low 1\.5"):
+        losses.ppo_clip(one, one, one, ones(1), clip_low=1.5)
+    with pytest.raises(ValueError, match=r"dual_clip is 0\.5; expected a ratio above 1"):
+        losses.ppo_clip(one, one, one, ones(1), dual_clip=0.5)
+    with pytest.raises(ValueError, match="turn_index is negative"):
+        losses.ppo_clip(one, one, one, ones(1), turn_index=torch.tensor([[-1]]))
+
+
+# ---- critics ------------------------------------------------------------------------------------
+
+
+def test_the_expectile_at_one_half_is_half_the_squared_error():
+    predictions, targets = normal(3, 4, seed=11), normal(3, 4, seed=12)
+    mask = normal(3, 4, seed=13) > 0
+    half = losses.expectile(predictions, targets, mask, tau=0.5)
+    squared = losses.value_mse(predictions, targets, mask)
+    assert float(half.loss) == approx(float(squared.loss))
+    expected = ((predictions - targets)[mask] ** 2).mean() / 2
+    assert float(squared.loss) == approx(float(expected))
+
+
+@pytest.mark.parametrize(("tau", "minimum"), [(0.5, 2.5), (0.9, 4.5), (0.999, 4.995)])
+def test_the_best_prediction_moves_from_the_mean_to_the_largest_target(tau: float, minimum: float):
+    # targets 0 and 5: the slope (1 - tau) m - tau (5 - m) is zero at m = 5 tau
+    for prediction, sign in ((minimum - 0.001, -1), (minimum + 0.001, 1)):
+        leaf = torch.full((1, 2), prediction, requires_grad=True)
+        loss = losses.expectile(leaf, row(0.0, 5.0), ones(2), tau).loss
+        (slope,) = torch.autograd.grad(loss, leaf)
+        assert float(slope.sum()) * sign > 0
+
+
+def test_the_expectile_by_hand():
+    # u = 2 above: .8 * 4; u = -1 below: .2 * 1; mean (3.2 + .2) / 2
+    result = losses.expectile(row(0.0, 1.0), row(2.0, 0.0), ones(2), tau=0.8)
+    assert float(result.loss) == approx(1.7)
+    with pytest.raises(ValueError, match=r"tau is 1\.0; expected a number between 0 and 1"):
+        losses.expectile(row(0.0), row(0.0), ones(1), tau=1.0)
+
+
+def test_a_clipped_critic_gains_nothing_beyond_the_clip():
+    def slope(value: float) -> float:
+        values = row(value).requires_grad_()
+        loss = losses.value_mse(
+            values, row(3.0), ones(1), old_values=row(1.0), clip=0.5, total=1
+        ).loss
+        return float(torch.autograd.grad(loss, values)[0])
+
+    assert slope(1.2) == approx(1.2 - 3.0)  # within the clip: the plain gradient
+    assert slope(1.6) == 0.0  # towards the target, beyond the clip: none
+    assert slope(0.2) == approx(0.2 - 3.0)  # away from the target: back at once
+    with pytest.raises(ValueError, match="give both clip and old_values or none"):
+        losses.value_mse(row(0.0), row(0.0), ones(1), clip=0.2)
+
+
+def test_archers_critic_adds_the_squared_errors_of_its_four_heads():
+    value = {"q1": 1.0, "q2": 2.0, "v1": 3.0, "v2": 4.0}
+    result = losses.archer_critic(
+        *(row(number, 9.0) for number in value.values()),
+        targets_for_q1=row(0.0, 0.0),
+        targets_for_q2=row(0.0, 0.0),
+        targets_for_v1=row(1.0, 0.0),
+        targets_for_v2=row(4.0, 0.0),
+        mask=torch.tensor([[True, False]]),
+    )
+    assert float(result.loss) == 1.0 + 4.0 + 4.0 + 0.0
+    expected = {"q1_error": 1.0, "q2_error": 4.0, "v1_error": 4.0, "v2_error": 0.0}
+    assert result.metrics == expected
+
+
+# ---- KL and entropy -----------------------------------------------------------------------------
+
+
+def expectation_under_policy(
+    logits: Tensor, reference: Tensor, kind: losses.KLKind
+) -> tuple[float, Tensor]:
+    """The expected value of an estimator and its expected gradient as a loss, over all tokens."""
+    probabilities = logits.softmax(-1)
+    value, slope = 0.0, torch.zeros_like(logits)
+    for token in range(len(logits)):
+        leaf = logits.clone().requires_grad_()
+        sampled = leaf.log_softmax(-1)[token].reshape(1, 1)
+        known = reference.log_softmax(-1)[token].reshape(1, 1)
+        loss = losses.kl_penalty(sampled, known, ones(1), kind).loss
+        value += float(probabilities[token] * loss.detach())
+        slope += probabilities[token] * torch.autograd.grad(loss, leaf)[0]
+    return value, slope
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    ours, theirs = first.log_softmax(-1), second.log_softmax(-1)
+    return (ours.exp() * (ours - theirs)).sum()
+
+
+def test_the_three_estimators_of_the_divergence_do_what_the_table_says():
+    logits, reference = normal(1, 4, seed=14)[0], normal(1, 4, seed=15)[0]
+    leaf = logits.clone().requires_grad_()
+    forward = divergence(leaf, reference)
+    (forward_slope,) = torch.autograd.grad(forward, leaf)
+    leaf = logits.clone().requires_grad_()
+    (backward_slope,) = torch.autograd.grad(divergence(reference, leaf), leaf)
+    value, slope = {}, {}
+    for kind in KINDS:
+        value[kind], slope[kind] = expectation_under_policy(logits, reference, kind)
+    exact = float(forward.detach())
+    assert value["k1"] == approx(exact, rel=1e-5)
+    assert value["k3"] == approx(exact, rel=1e-5)
+    assert abs(value["k2"] - exact) > 0.01  # biased, and the seed shows it
+    torch.testing.assert_close(slope["k1"], torch.zeros(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(slope["k2"], forward_slope)
+    torch.testing.assert_close(slope["k3"], backward_slope)
+    assert (forward_slope - backward_slope).abs().max() > 0.01
+
+
+def test_the_exact_gradient_of_the_divergence_is_the_numeric_one():
+    logits, reference = normal(1, 3, 16)[0].double(), normal(1, 3, 17)[0].double()
+    _, slope = expectation_under_policy(logits.float(), reference.float(), "k2")
+    for index, step in itertools.product(range(3), [1e-5]):
+        nudge = torch.zeros(3, dtype=torch.float64)
+        nudge[index] = step
+        above, below = divergence(logits + nudge, reference), divergence(logits - nudge, reference)
+        assert float(slope[index]) == approx(float(above - below) / (2 * step), abs=1e-5)
+
+
+def test_the_penalty_is_zero_for_the_reference_itself_and_reports_k3():
+    logprobs = normal(2, 3, seed=18)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    for kind in KINDS:
+        assert float(losses.kl_penalty(logprobs, logprobs, mask, kind).loss) == 0.0
+        shifted = losses.kl_penalty(logprobs + 0.5, logprobs, mask, kind)
+        assert shifted.metrics["kl"] == approx(math.exp(-0.5) - 1 + 0.5, rel=1e-5)
+
+
+def test_the_entropy_is_that_of_the_distribution_and_minimising_the_loss_raises_it():
+    logits = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, -math.inf, -math.inf, 0.0]]])
+    result = losses.entropy(logits, ones(2))
+    expected = (math.log(4) + math.log(2)) / 2  # impossible tokens add nothing, and no nan
+    assert result.metrics["entropy"] == approx(expected)
+    assert float(result.loss) == approx(-expected)
+    leaf = torch.tensor([[[1.0, 0.0]]], requires_grad=True)
+    (slope,) = torch.autograd.grad(losses.entropy(leaf, ones(1)).loss, leaf)
+    assert slope[0, 0, 0] > 0 > slope[0, 0, 1]
+    leaf = logits.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(losses.entropy(leaf, ones(2)).loss, leaf)
+    assert torch.isfinite(slope).all()
