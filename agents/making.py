@@ -93,7 +93,7 @@ def model_folder(name: str) -> str:
 def _language_model(name: str, options: dict[str, Any]) -> Policy:
     folder = model_folder(name)
     try:
-        from .lm import load_policy
+        from .lm import Sampling, load_policy
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "transformers", "peft"):
             raise
@@ -101,7 +101,7 @@ def _language_model(name: str, options: dict[str, Any]) -> Policy:
             f"policy 'hf:{name}' runs a language model and needs {error.name}, "
             "which is not installed; pip install 'lmenvs[train]'"
         ) from error
-    return load_policy(folder, **options)
+    return load_policy(folder, Sampling(**options))
 
 
 def _endpoint(rest: str, options: dict[str, Any]) -> Policy:

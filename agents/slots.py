@@ -49,7 +49,9 @@ class Slot:
         self.instructions = self.game.instructions if told is None else told
         self.messages = (Message("system", self.instructions),)
         for turn in start.earlier:
-            said = Message("assistant", turn.action.text, turn.action)
+            # ids that were sampled behind another prompt are no part of this conversation's
+            action = turn.action if start.shares_prompt else None
+            said = Message("assistant", turn.action.text, action)
             self.messages += (Message("user", turn.observation), said)
         self.messages += (Message("user", self.observation),)
         self.turns = list(start.earlier)
