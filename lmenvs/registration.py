@@ -162,6 +162,22 @@ _ROWS: tuple[EnvSpec, ...] = (
         return_range=(-1.0, 1.0),
         tags=frozenset({"exact", "control"}),
     ),
+    EnvSpec(
+        id="lmenvs/Wordle-v0",
+        entry_point="lmenvs.envs.word.wordle:Wordle",
+        summary="Find a five-letter word in six tries from the marks of the guesses",
+        turn_limit=6,
+        return_range=(-6.0, 0.0),
+        tags=frozenset({"word", "items"}),
+    ),
+    EnvSpec(
+        id="lmenvs/BernoulliBandit-v0",
+        entry_point="lmenvs.envs.bandit.bernoulli:BernoulliBandit",
+        summary="Pull arms with unknown odds, and earn while finding them out",
+        turn_limit=20,
+        return_range=(0.0, 20.0),
+        tags=frozenset({"exact", "bandit"}),
+    ),
 )
 
 TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in _ROWS}

@@ -1,0 +1,1 @@
+"""Bandits: one decision, many times, with unknown odds."""

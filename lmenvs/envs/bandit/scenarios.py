@@ -1,0 +1,67 @@
+"""The stories that the bandit's arms are told in; the story changes no odds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LARGEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The words of one story.
+
+    Attributes:
+        noun: What an arm is called (`button 3`).
+        task: Who the player is and what a reward means.
+        pulled: What happened, with `{arm}` in it; the reward follows.
+        names: The names of the arms with blanks between, `LARGEST` lower-case words.
+    """
+
+    noun: str
+    task: str
+    pulled: str
+    names: str
+
+    def arms(self) -> tuple[str, ...]:
+        """The names of the arms, in their fixed order."""
+        return tuple(self.names.split())
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "buttons": Scenario(
+        noun="button",
+        task=(
+            "There is a panel of coloured buttons. Every time you press one it pays 1 or 0, each "
+            "with a chance of its own that stays the same all the time."
+        ),
+        pulled="You pressed {arm}.",
+        names=(
+            "red blue green yellow orange purple black white brown pink "
+            "grey cyan gold silver violet crimson teal olive maroon ivory"
+        ),
+    ),
+    "clothes": Scenario(
+        noun="item",
+        task=(
+            "You advise the customers of a clothes shop. You show each of them one item, and they "
+            "buy it (1) or leave (0); every item has a chance of its own, the same for everybody."
+        ),
+        pulled="You showed the customer the {arm}.",
+        names=(
+            "coat scarf jacket jumper shirt skirt dress trousers gloves hat "
+            "socks boots sandals belt cardigan blouse vest shawl cape tunic"
+        ),
+    ),
+    "ads": Scenario(
+        noun="advert",
+        task=(
+            "You run a web page with room for one advert. To each visitor you show one, and they "
+            "click it (1) or not (0); every advert has a chance of its own that stays the same."
+        ),
+        pulled="You showed the advert for {arm}.",
+        names=(
+            "tea coffee bicycles umbrellas lamps candles violins puzzles novels maps "
+            "kites tents skates clocks mirrors chairs carpets pencils apples honey"
+        ),
+    ),
+}

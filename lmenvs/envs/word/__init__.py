@@ -1,0 +1,1 @@
+"""Environments about words and letters."""

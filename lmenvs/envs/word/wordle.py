@@ -1,0 +1,198 @@
+"""Wordle: find a five-letter word in six tries from the marks of the guesses."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lmenvs.core import OnInvalid, Outcome, TextEnv
+from lmenvs.splits import Split, check_split, select
+
+from .word_lists import is_word, load_words, shipped_words
+from .wordle_rules import FEEDBACKS, SOLVED, Feedback, best_guess, consistent, marks
+
+TRIES = 6
+MISS_REWARD = -1.0
+SOLVED_REWARD = 0.0
+INVALID_REWARD = -1.0
+
+_LONGEST = 64  # characters; no way of writing a guess is longer
+_PREFIX = re.compile(r"\A(?:my )?(?:guess|word|answer)(?: is)? ?[:=]? ?")
+
+
+def parse_guess(text: str) -> str | None:
+    """The five letters that a text guesses, lower-case, or None.
+
+    Read are the word alone, its letters apart (by blanks, commas or hyphens), either behind
+    `guess`, `word` or `answer` and a colon, in quotes or with a full stop, in any case. Whether the
+    word is in a list is not decided here.
+
+    >>> parse_guess("Guess: CRANE"), parse_guess("c r a n e"), parse_guess("crane or slate")
+    ('crane', 'crane', None)
+    """
+    if len(text) > _LONGEST:
+        return None
+    words = " ".join(text.lower().split()).strip("\"'`.!* ")
+    words = _PREFIX.sub("", words, count=1).strip("\"'`.!* ") if len(words) > 9 else words
+    if re.fullmatch(r"[a-z](?:[ ,-]+[a-z]){4}", words):
+        words = re.sub(r"[ ,-]+", "", words)
+    return words if is_word(words) else None
+
+
+class Wordle(TextEnv):
+    """Find the hidden five-letter word in six tries.
+
+    Description:
+        A word is hidden. Each guess is answered by one mark a letter: `g` for the right letter in
+        the right place, `y` for one that is elsewhere in the word, `b` for one that is not in it.
+
+    Actions:
+        A word of five letters from the list of allowed guesses: `crane`, `c r a n e` or
+        `guess: crane`, in any case (see `parse_guess`). Text that is no such word is `malformed`, a
+        word outside the list `unknown`; both use up a try.
+
+    Observations:
+        The five marks with blanks between them: `b y g b b`. An invalid guess is answered by a
+        sentence without marks. The last observation of a lost game names the word.
+
+    Rewards:
+        -1 for each guess that misses, 0 for the one that solves, -1 for an invalid one (0 under
+        `on_invalid="noop"`): between -6 and 0 for an episode.
+
+    Episode end:
+        Terminated when solved, after six tries, and on an invalid guess under
+        `on_invalid="terminate"`. Never truncated.
+
+    Arguments:
+        words: None for the package's list (2126 answers, 6694 allowed guesses, from SCOWL), or a
+            path or a sequence of words that are both the answers and the allowed guesses.
+        feedback: "official" counts repeated letters as the game does, "lmrl" judges each letter by
+            itself as LMRL-Gym does.
+        split: "all", "train" or "test": which answers are drawn. All guesses stay allowed.
+        Option `answer` of `reset`: the hidden word; one of the allowed guesses.
+
+    Capability:
+        Deduction, letters inside words.
+
+    Source:
+        The game Wordle (Josh Wardle, 2021); rewards, six tries and "lmrl" marks of LMRL-Gym
+        (Abdulhai et al., 2023). Its scores are comparable with `feedback="lmrl"` and its list of
+        "400" words, which is not shipped (`word_lists.KNOWN_LISTS` tells it by fingerprint).
+
+    Version history:
+        v0: first version.
+    """
+
+    reset_options = frozenset({"answer"})
+    turn_limit = TRIES
+    instructions = (
+        "Find the hidden English word of five letters. Each guess is answered by one mark for each "
+        "letter: g = right letter in the right place, y = the letter is elsewhere in the word, "
+        f"b = the letter is not in the word. You have {TRIES} tries; a guess that is not an "
+        "allowed word uses one up.\nAnswer with one five-letter word and nothing else."
+    )
+
+    def __init__(
+        self,
+        words: str | os.PathLike[str] | Sequence[str] | None = None,
+        feedback: Feedback = "official",
+        split: Split = "all",
+        *,
+        on_invalid: OnInvalid = "penalise",
+        admissible_info: bool = False,
+        render_mode: str | None = None,
+    ):
+        super().__init__(
+            on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
+        )
+        if feedback not in FEEDBACKS:
+            raise ValueError(f"feedback={feedback!r}; expected 'official' or 'lmrl'")
+        if words is None:
+            answers, self._allowed = shipped_words()
+        else:
+            answers = load_words(words)
+            self._allowed = frozenset(answers)
+        self.feedback: Feedback = feedback
+        self.split = check_split(split)
+        self.answers = tuple(select(answers, split))
+        if not self.answers:
+            raise ValueError(
+                f"split={split!r} holds none of the {len(answers)} words; pass more words or 'all'"
+            )
+        self._answer = self.answers[0]
+        self._tried: list[tuple[str, str]] = []
+
+    def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
+        wanted = options.get("answer")
+        if wanted is None:
+            self._answer = self.answers[int(task.integers(len(self.answers)))]
+        elif isinstance(wanted, str) and wanted.lower() in self._allowed:
+            self._answer = wanted.lower()
+        else:
+            raise ValueError(
+                f"options['answer'] = {wanted!r}; expected one of the {len(self._allowed)} "
+                "allowed words"
+            )
+        self._tried = []
+        return "The word is hidden. Make your first guess."
+
+    def _play(self, action: str) -> Outcome:
+        guess = parse_guess(action)
+        if guess is None:
+            return self._invalid_guess("malformed", "That is not one word of five letters.")
+        if guess not in self._allowed:
+            return self._invalid_guess("unknown", "That word is not in the list.")
+        found = marks(guess, self._answer, self.feedback)
+        self._tried.append((guess, found))
+        text = " ".join(found)
+        if found == SOLVED:
+            return Outcome(text, reward=SOLVED_REWARD, terminated=True, success=True)
+        return Outcome(text, reward=MISS_REWARD)
+
+    def _invalid_guess(self, error: str, text: str) -> Outcome:
+        outcome = self._invalid(error, text, penalty=INVALID_REWARD)
+        return self._at_limit(outcome) if outcome.terminated else outcome
+
+    def _at_limit(self, outcome: Outcome) -> Outcome:
+        text = f"{outcome.observation}\nYou have lost. The word was {self._answer}."
+        return replace(outcome, observation=text, terminated=True)
+
+    def _save(self) -> dict[str, Any]:
+        return {"answer": self._answer, "tried": tuple(self._tried)}
+
+    def _load(self, state: Any) -> None:
+        self._answer = str(state["answer"])
+        self._tried = [(str(guess), str(found)) for guess, found in state["tried"]]
+
+    def admissible_actions(self) -> list[str]:
+        """All allowed guesses, sorted."""
+        return sorted(self._allowed)
+
+    def expert_action(self) -> str:
+        """The word that leaves the fewest candidates on average (see `wordle_rules.best_guess`).
+
+        Fair: it uses the marks seen and the list that answers are drawn from.
+        """
+        candidates = self.answers
+        for guess, found in self._tried:
+            candidates = consistent(candidates, guess, found, self.feedback)
+        if not candidates:  # the answer was set by `reset` and is not among this split's answers
+            candidates = tuple(sorted(self._allowed))
+            for guess, found in self._tried:
+                candidates = consistent(candidates, guess, found, self.feedback)
+        return best_guess(candidates, self.feedback)
+
+    def progress(self) -> float:
+        """The largest number of letters that one guess had in place, of five."""
+        return max((found.count("g") for _, found in self._tried), default=0) / len(SOLVED)
+
+    def answer(self) -> str:
+        """The hidden word."""
+        return self._answer
+
+    def state_key(self) -> str:
+        """The hidden word and what was guessed, in any order."""
+        return " ".join([self._answer, "|", *sorted({guess for guess, _ in self._tried})])
