@@ -1,0 +1,167 @@
+"""Text becomes tokens here and nowhere else: how a conversation reads to a language model.
+
+What the sampler was given is authoritative: the next prompt is the last prompt, the ids that were
+sampled, and the ids of what is new. `Chat.delta` renders only what is new, so earlier turns are never
+encoded again. Where a template would render the past differently once it is past (one that drops earlier
+thinking), the delta is impossible and `delta` returns None: the prompt is then rebuilt, `fresh`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from lmenvs.types import Action, Episode, Message, Turn
+
+PLAIN_ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+PLAIN_END = "<|end|>"
+
+
+class Chat:
+    """The conversation format of one tokenizer: its own chat template, or the plain one of `tiny`.
+
+    The plain format is one special token per role, the text, and for the assistant the stop token:
+    `<|system|>...<|user|>...<|assistant|>...<|end|><|user|>...`.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer, with a chat template or with the plain format's tokens.
+
+    Raises:
+        ValueError: if the tokenizer has neither, or no end-of-sequence token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokenizer = tokenizer
+        if tokenizer.eos_token_id is None:
+            raise ValueError("the tokenizer has no eos_token, so no turn could end; set one")
+        self.stop_id = int(tokenizer.eos_token_id)
+        vocabulary = tokenizer.get_vocab()
+        self._roles = {name[2:-2]: vocabulary[name] for name in PLAIN_ROLES if name in vocabulary}
+        self.plain = len(self._roles) == len(PLAIN_ROLES)
+        if not self.plain and not tokenizer.chat_template:
+            raise ValueError(
+                "the tokenizer has no chat template and not the tokens of the plain format "
+                f"({' '.join(PLAIN_ROLES)}); use an instruction-tuned model or set chat_template"
+            )
+
+    def start(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of a whole conversation, ready for the next assistant message.
+
+        Assistant messages that carry sampled ids keep them where the format allows it.
+        """
+        if not self.plain:
+            return self._encode(self._render(messages, prompt=True))
+        ids: list[int] = []
+        for message in messages:
+            ids += self._plain(message)
+        return [*ids, self._roles["assistant"]]
+
+    def delta(self, messages: Sequence[Message], answered: int, stopped: bool) -> list[int] | None:
+        """The ids to append once message `answered` (the assistant's) was sampled.
+
+        Args:
+            messages: The conversation, `messages[answered]` included and at least one after it.
+            answered: Index of the assistant message whose ids the prompt already ends with.
+            stopped: Whether those ids end with the stop token; if not, it is part of the delta.
+
+        Returns:
+            The new ids, up to and including the prompt for the next answer; None if the format renders
+            the past differently now, so that only a fresh prompt is right.
+        """
+        if self.plain:
+            ids = [] if stopped else [self.stop_id]
+            for message in messages[answered + 1 :]:
+                ids += self._plain(message)
+            return [*ids, self._roles["assistant"]]
+        before = self._render(messages[: answered + 1], prompt=False)
+        after = self._render(messages, prompt=True)
+        stop = str(self.tokenizer.eos_token)
+        if not after.startswith(before) or stop not in before:
+            return None
+        tail = before[before.rindex(stop) + len(stop) :]
+        return ([] if stopped else [self.stop_id]) + self._encode(tail + after[len(before) :])
+
+    def save(self, model: PreTrainedModel, folder: str | Path) -> None:
+        """Write model and tokenizer as one folder that `from_pretrained` loads (LoRA: the adapter)."""
+        model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of sampled ids, without the stop token."""
+        kept = [i for i in ids if i != self.stop_id]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+
+    def encode_action(self, text: str) -> list[int]:
+        """The ids of an action that no model sampled (a demonstration), the stop token included.
+
+        The plain format writes a space before the text, so that a word has the same token at the start
+        of an action as within an observation; `decode` strips it.
+        """
+        return [*self._encode(" " + text if self.plain else text), self.stop_id]
+
+    def encode_episode(self, episode: Episode) -> Episode:
+        """The same episode with prompt and action ids where they are missing.
+
+        Turns that were sampled keep their ids; the final observation stays text.
+        """
+        if all(turn.action.token_ids for turn in episode.turns):
+            return episode
+        messages = [Message("system", episode.instructions)]
+        turns: list[Turn] = []
+        for index, turn in enumerate(episode.turns):
+            messages.append(Message("user", turn.observation))
+            prompt = None
+            if index > 0:
+                stopped = turns[-1].action.token_ids[-1:] == (self.stop_id,)
+                prompt = self.delta(messages, len(messages) - 2, stopped)
+            fresh = prompt is None
+            action = Action(
+                text=turn.action.text,
+                prompt_ids=tuple(self.start(messages) if prompt is None else prompt),
+                token_ids=turn.action.token_ids or tuple(self.encode_action(turn.action.text)),
+                logprobs=turn.action.logprobs,
+                finish=turn.action.finish,
+                fresh=fresh,
+            )
+            turns.append(replace(turn, action=action))
+            messages.append(Message("assistant", turn.action.text, action))
+        return replace(episode, turns=tuple(turns))
+
+    def final_ids(self, episode: Episode) -> list[int]:
+        """The ids that follow the last action when an episode was cut: the final observation.
+
+        A value read behind them is the bootstrap of a truncated episode.
+        """
+        last = episode.turns[-1].action
+        if last.finish == "context":
+            return []
+        messages = [Message("system", episode.instructions)]
+        for turn in episode.turns:
+            messages.append(Message("user", turn.observation))
+            messages.append(Message("assistant", turn.action.text, turn.action))
+        messages.append(Message("user", episode.final_observation))
+        stopped = last.token_ids[-1:] == (self.stop_id,)
+        return self.delta(messages, len(messages) - 2, stopped) or []
+
+    def _plain(self, message: Message) -> list[int]:
+        if message.role not in self._roles:
+            raise ValueError(f"role {message.role!r}; the plain format has {sorted(self._roles)}")
+        ids = [self._roles[message.role]]
+        if message.action is not None and message.action.token_ids:
+            ids += message.action.token_ids
+            return ids if ids[-1] == self.stop_id else [*ids, self.stop_id]
+        if message.role == "assistant":
+            return ids + self.encode_action(message.content)
+        return ids + self._encode(message.content)
+
+    def _encode(self, text: str) -> list[int]:
+        clean = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no bytes
+        return list(self.tokenizer.encode(clean, add_special_tokens=False))
+
+    def _render(self, messages: Sequence[Message], *, prompt: bool) -> str:
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        rendered = self.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=prompt
+        )
+        return str(rendered)

@@ -1,0 +1,64 @@
+"""Critics that read a whole episode in one pass (torch): value heads on a causal decoder.
+
+Under causal attention the hidden state at a position has seen exactly what came before, so one forward pass
+over an episode yields every turn's value: V is read where the turn's first token is predicted (it has not
+seen the action), Q at the turn's last token (it has).
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .lm import decoder
+
+
+class TurnCritic(nn.Module):
+    """Scalar heads on a copy of a language model's decoder; heads compute in float32.
+
+    Args:
+        model: The causal LM whose decoder is copied (a policy knows the language of its game already).
+        values: How many V heads.
+        action_values: How many Q heads.
+    """
+
+    def __init__(self, model: PreTrainedModel, values: int = 1, action_values: int = 0):
+        super().__init__()
+        self.decoder = copy.deepcopy(decoder(model))
+        self.decoder.requires_grad_(True)
+        width = int(model.config.hidden_size)
+        self.value_head = _head(width, values)
+        self.action_value_head = _head(width, action_values) if action_values else None
+
+    def encode(self, ids: Tensor, **kwargs: object) -> Tensor:
+        """Hidden states [B, L, width] of token sequences."""
+        return self.decoder(input_ids=ids, use_cache=False, **kwargs).last_hidden_state
+
+    def values(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """V heads [B, T, heads] at positions [B, T] of hidden states [B, L, width]."""
+        return self.value_head(_at(hidden, positions))
+
+    def action_values(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Q heads [B, T, heads] at positions [B, T]; made with `action_values` > 0."""
+        assert self.action_value_head is not None
+        return self.action_value_head(_at(hidden, positions))
+
+
+def _head(width: int, outputs: int) -> nn.Module:
+    last = nn.Linear(width, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), last)
+
+
+def _at(hidden: Tensor, positions: Tensor) -> Tensor:
+    index = positions.clamp(min=0)[..., None].expand(-1, -1, hidden.shape[-1])
+    return hidden.gather(1, index).float()
+
+
+@torch.no_grad()
+def move_towards(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Polyak averaging in place: target <- (1 - rate) target + rate source."""
+    for slow, fast in zip(target.parameters(), source.parameters(), strict=True):
+        slow.lerp_(fast, rate)

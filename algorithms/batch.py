@@ -1,0 +1,227 @@
+"""Episodes become tensors here and nowhere else (torch): one masked token sequence per episode.
+
+The ids a sampler was given and chose are laid end to end; only the tokens the policy chose are policy
+tokens. An episode whose prompt was rebuilt on the way (`Action.fresh`) becomes the fewest sequences whose
+prompts are prefixes; every policy token stands in exactly one of them. On truncation the final observation
+follows, masked, so that a bootstrap value can be read behind it.
+
+Rows are padded on the right and need no attention mask: under causal attention nothing before the padding
+can see it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agents.chat import Chat
+from agents.lm import head_logits, hidden_states
+from lmenvs.types import Episode
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Token sequences with what training needs to know about each position.
+
+    Attributes:
+        ids: [B, L] token ids, padded on the right with 0.
+        lengths: [B] tokens in each row.
+        policy_mask: [B, L] True where the policy chose the token.
+        turn_index: [B, L] the turn (within the row) a policy token belongs to; -1 elsewhere.
+        before_turn: [B, T] the position that predicts a turn's first policy token; 0 where no turn is.
+        after_turn: [B, T] the position of a turn's last policy token; 0 where no turn is.
+        turn_mask: [B, T] True where the row has that turn.
+        bootstrap: [B] the position behind which the rest of a truncated episode lies; -1 if terminated.
+        episode: [B] index of the row's episode in the list the batch was made from.
+        first_turn: [B] which turn of its episode is the row's first.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    policy_mask: Tensor
+    turn_index: Tensor
+    before_turn: Tensor
+    after_turn: Tensor
+    turn_mask: Tensor
+    bootstrap: Tensor
+    episode: Tensor
+    first_turn: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def policy_tokens(self) -> int:
+        """How many tokens the policy chose."""
+        return int(self.policy_mask.sum())
+
+    def rows(self, index: Tensor | Sequence[int]) -> "TokenBatch":
+        """These rows, cut to their longest sequence and most turns."""
+        chosen = torch.as_tensor(index, dtype=torch.long)
+        length = int(self.lengths[chosen].max())
+        turns = int(self.turn_mask[chosen].sum(-1).max())
+        widths = {"ids": length, "policy_mask": length, "turn_index": length}
+        widths |= {"before_turn": turns, "after_turn": turns, "turn_mask": turns}
+        picked = {f.name: getattr(self, f.name)[chosen] for f in fields(self)}
+        return replace(
+            self, **{name: value[:, : widths[name]] if name in widths else value for name, value in picked.items()}
+        )
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """The same batch on another device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def spread(self, values_T: Sequence[np.ndarray]) -> Tensor:
+        """Give each policy token the number of its turn: one array per episode -> [B, L] float32.
+
+        Raises:
+            ValueError: if an episode has not one number per turn.
+        """
+        grid = self.turn_grid(values_T)
+        index = self.turn_index.clamp(min=0)
+        return torch.where(self.policy_mask, grid.gather(1, index), torch.zeros(()))
+
+    def turn_grid(self, values_T: Sequence[np.ndarray]) -> Tensor:
+        """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn is."""
+        grid = torch.zeros(self.turn_mask.shape)
+        for row in range(len(self)):
+            episode, first = int(self.episode[row]), int(self.first_turn[row])
+            count = int(self.turn_mask[row].sum())
+            numbers = np.asarray(values_T[episode], dtype=np.float32)
+            if first + count > len(numbers):
+                raise ValueError(
+                    f"episode {episode} of the batch: {len(numbers)} numbers for at least "
+                    f"{first + count} turns; credit must return one per turn"
+                )
+            grid[row, :count] = torch.from_numpy(numbers[first : first + count])
+        return grid
+
+    def by_episode(self, grid: Tensor, episodes: int) -> list[np.ndarray]:
+        """The inverse of `turn_grid`: numbers [B, T] -> one array per episode."""
+        parts: list[list[np.ndarray]] = [[] for _ in range(episodes)]
+        order = sorted(range(len(self)), key=lambda row: int(self.first_turn[row]))
+        numbers = grid.detach().cpu().float().numpy()
+        for row in order:
+            parts[int(self.episode[row])].append(numbers[row, : int(self.turn_mask[row].sum())])
+        return [np.concatenate(part) if part else np.zeros(0, np.float32) for part in parts]
+
+
+@dataclass(slots=True)
+class _Row:
+    episode: int
+    first_turn: int
+    ids: list[int]
+    spans: list[tuple[int, int]]  # [start, end) of each turn's policy tokens
+    bootstrap: int = -1
+
+
+def make_batch(episodes: Sequence[Episode], chat: Chat) -> TokenBatch:
+    """One masked sequence per episode (more where prompts were rebuilt).
+
+    Args:
+        episodes: Sampled ones keep their ids; text-only demonstrations are encoded by `chat`.
+        chat: The conversation format of the model that will read the batch.
+
+    Raises:
+        ValueError: if there is no episode with a turn.
+    """
+    rows: list[_Row] = []
+    for index, episode in enumerate(episodes):
+        if episode.turns:
+            rows += _lay_out(index, chat.encode_episode(episode), chat)
+    if not rows:
+        raise ValueError("no episode with a turn to train on; collect episodes first")
+    return _pad(rows)
+
+
+def _lay_out(index: int, episode: Episode, chat: Chat) -> list[_Row]:
+    rows: list[_Row] = []
+    for number, turn in enumerate(episode.turns):
+        action = turn.action
+        if action.fresh or not rows:
+            rows.append(_Row(index, number, [], []))
+        row = rows[-1]
+        row.ids += action.prompt_ids
+        row.spans.append((len(row.ids), len(row.ids) + len(action.token_ids)))
+        row.ids += action.token_ids
+    if episode.truncated:
+        rows[-1].ids += chat.final_ids(episode)
+        rows[-1].bootstrap = len(rows[-1].ids) - 1
+    return rows
+
+
+def _pad(rows: list[_Row]) -> TokenBatch:
+    length = max(len(row.ids) for row in rows)
+    turns = max(len(row.spans) for row in rows)
+    ids = np.zeros((len(rows), length), np.int64)
+    policy_mask = np.zeros((len(rows), length), bool)
+    turn_index = np.full((len(rows), length), -1, np.int64)
+    before_turn, after_turn = np.zeros((2, len(rows), turns), np.int64)
+    turn_mask = np.zeros((len(rows), turns), bool)
+    for b, row in enumerate(rows):
+        ids[b, : len(row.ids)] = row.ids
+        for t, (start, end) in enumerate(row.spans):
+            policy_mask[b, start:end] = True
+            turn_index[b, start:end] = t
+            before_turn[b, t], after_turn[b, t] = start - 1, max(end - 1, 0)
+            turn_mask[b, t] = True
+    return TokenBatch(
+        ids=torch.from_numpy(ids),
+        lengths=torch.tensor([len(row.ids) for row in rows]),
+        policy_mask=torch.from_numpy(policy_mask),
+        turn_index=torch.from_numpy(turn_index),
+        before_turn=torch.from_numpy(before_turn),
+        after_turn=torch.from_numpy(after_turn),
+        turn_mask=torch.from_numpy(turn_mask),
+        bootstrap=torch.tensor([row.bootstrap for row in rows]),
+        episode=torch.tensor([row.episode for row in rows]),
+        first_turn=torch.tensor([row.first_turn for row in rows]),
+    )
+
+
+def by_length(lengths: Tensor, tokens: int) -> Iterator[Tensor]:
+    """Group rows of similar length into micro-batches of at most `tokens` padded tokens each.
+
+    Every row comes once; a row longer than `tokens` comes alone.
+    """
+    order = torch.argsort(lengths, descending=True, stable=True)
+    start = 0
+    while start < len(order):
+        width = max(1, tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + width]
+        start += width
+
+
+def policy_logprobs(
+    model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The learner's own log-probabilities of the policy tokens, and the entropy where each was chosen.
+
+    The output layer runs on the positions that predict policy tokens only; log-softmax in float32.
+
+    Returns:
+        logprobs [B, L] and entropy [B, L] in nats, zero off the policy tokens.
+    """
+    hidden = hidden_states(model, batch.ids, use_cache=False)
+    row, column = batch.policy_mask.nonzero(as_tuple=True)
+    logits = head_logits(model, hidden[row, column - 1]).float() / temperature
+    log_distribution = torch.log_softmax(logits, -1)
+    chosen = log_distribution.gather(-1, batch.ids[row, column].unsqueeze(-1)).squeeze(-1)
+    surprise = -(log_distribution.exp() * log_distribution).sum(-1)
+    grid = torch.zeros(batch.ids.shape, device=hidden.device)
+    return grid.index_put((row, column), chosen), grid.index_put((row, column), surprise)
+
+
+@torch.no_grad()
+def recompute_logprobs(
+    model: PreTrainedModel, batch: TokenBatch, micro_tokens: int, temperature: float = 1.0
+) -> Tensor:
+    """The learner's own log-probabilities [B, L] before an update, so that the first ratio is 1."""
+    grid = torch.zeros(batch.ids.shape)
+    for rows in by_length(batch.lengths, micro_tokens):
+        part = batch.rows(rows)
+        grid[rows, : part.ids.shape[1]] = policy_logprobs(model, part, temperature)[0]
+    return grid

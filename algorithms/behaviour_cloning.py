@@ -1,0 +1,187 @@
+"""Behaviour cloning on episodes, plain and filtered (torch): imitate what was played.
+
+L = -mean over the demonstrated tokens of log pi(token | everything before it). Filtered cloning keeps the
+best share of the episodes by return first (the %BC baseline of Chen et al., Decision Transformer, 2021,
+section 5; LMRL-Gym's filtered BC).
+
+`train` clones a model on an episode file or on the scripted play of an environment; `pretrain` first makes a
+tiny model and a tokenizer on the spot, so that nothing has to be downloaded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from agents import make_policy, tiny
+from agents.chat import Chat
+from agents.lm import load_model
+from agents.rollout import collect
+from lmenvs.types import Episode, read_episodes
+
+from . import losses, support
+from .batch import TokenBatch, by_length, make_batch, policy_logprobs
+from .metrics import rollout_metrics, update_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What can be set; the defaults are the demo's."""
+
+    seed: int = 0  # seeds demonstrations, weights of a new model, and minibatches
+    demonstrator: str = "script:never-go-back"  # any policy spec; it plays the training split
+    episodes: int = 2000  # how many demonstrations it plays
+    demonstrations: str | None = None  # an episode file to imitate instead
+    keep: float = 1.0  # imitate this share of the episodes, best returns first; below 1 is filtered BC
+    epochs: int = 6  # passes over the demonstrations
+    learning_rate: float = 2e-3  # at its highest; warms up over 5 % of the steps, falls to 0 on a cosine
+    batch_size: int = 32  # episodes per optimizer step
+    max_norm: float = 1.0  # gradients longer than this are shortened
+    micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    save_every: int = 1  # epochs between checkpoints
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep {self.keep}; expected a share in (0, 1]")
+        if min(self.episodes, self.epochs, self.batch_size, self.save_every) < 1:
+            raise ValueError("episodes, epochs, batch_size and save_every must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TinyConfig:
+    """The model that `pretrain` makes; the defaults give about 1.4 million parameters."""
+
+    hidden: int = 192  # width of the residual stream
+    layers: int = 3  # transformer blocks
+    heads: int = 4  # attention heads; must divide hidden
+    context: int = 2048  # longest conversation in tokens
+    vocabulary_size: int = 1536  # at most this many tokens
+    clone: Config = field(default_factory=Config)  # how it is cloned
+
+
+def best(episodes: Sequence[Episode], keep: float) -> list[Episode]:
+    """The share `keep` of the episodes with the highest returns, at least one, in their order."""
+    count = max(1, round(keep * len(episodes)))
+    order = sorted(range(len(episodes)), key=lambda i: -episodes[i].total_reward)
+    return [episodes[i] for i in sorted(order[:count])]
+
+
+def demonstrations(env: str, config: Config) -> list[Episode]:
+    """Episodes to imitate: from the file, or played by the demonstrator on training tasks.
+
+    Raises:
+        ValueError: if the file has no episodes or none of this environment.
+    """
+    if config.demonstrations is not None:
+        episodes = [e for e in read_episodes(config.demonstrations) if e.turns]
+        if not episodes:
+            raise ValueError(f"{config.demonstrations}: no episode with a turn; expected JSON lines of episodes")
+        return best(episodes, config.keep)
+    seeds = np.random.default_rng((config.seed, 0)).integers(2**31, size=config.episodes).tolist()
+    episodes = collect(
+        env, make_policy(config.demonstrator), seeds, split="train", policy_seed=config.seed, width=64, record=False
+    )
+    return best(episodes, config.keep)
+
+
+def update(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, batch: TokenBatch, config: Config
+) -> dict[str, float]:
+    """One optimizer step on a batch of demonstrations."""
+    total = float(batch.policy_mask.sum())
+    history: list[dict[str, float]] = []
+    for rows in by_length(batch.lengths, config.micro_tokens):
+        part = batch.rows(rows)
+        logprobs, _ = policy_logprobs(model, part)
+        imitation = losses.negative_log_likelihood(logprobs, part.policy_mask, total=total)
+        imitation.loss.backward()
+        history.append(imitation.metrics)
+    norm = support.optimizer_step(optimizer, model.parameters(), config.max_norm)
+    return {**update_metrics(history), "loss/grad_norm": norm}
+
+
+def clone(run: support.Run, model: PreTrainedModel, chat: Chat, episodes: Sequence[Episode], config: Config) -> None:
+    """Imitate the episodes for some epochs, with checkpoints; goes on where the run folder stands."""
+    batch = make_batch(episodes, chat)
+    steps_per_epoch = -(-len(batch) // config.batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
+    schedule = _schedule(optimizer, steps_per_epoch * config.epochs)
+    start = 0
+    state = run.load_state()
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        start = state["iteration"]
+    played = rollout_metrics(episodes)
+    with support.interruptible() as stop, support.progress("behaviour cloning", config.epochs * steps_per_epoch) as advance:
+        advance(start * steps_per_epoch)
+        for epoch in range(start, config.epochs):
+            order = np.random.default_rng((config.seed, 1 + epoch)).permutation(len(batch))
+            history: list[dict[str, float]] = []
+            for rows in np.array_split(order, steps_per_epoch):
+                history.append(update(model, optimizer, batch.rows(rows), config))
+                schedule.step()
+                advance(1, loss=history[-1]["loss/negative_log_likelihood"])
+            means = {name: float(np.mean([row[name] for row in history])) for name in history[0]}
+            run.log(epoch, {**means, **{f"demonstration/{k.removeprefix('rollout/')}": v for k, v in played.items()}})
+            if stop.requested or (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
+                state = {"iteration": epoch + 1, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+                run.save(lambda folder: chat.save(model, folder), state)
+            if stop.requested:
+                break
+
+
+def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    warm = max(1, steps // 20)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=steps + 1,
+        pct_start=warm / (steps + 1),
+        cycle_momentum=False,
+    )
+
+
+def train(
+    env: str, model: str | Path, out: str | Path, config: Config = Config(), *, resume: bool = False
+) -> Path:
+    """Clone an existing model; returns the run folder."""
+    given = {"algorithm": "behaviour_cloning", "env": env, "model": str(model), **asdict(config)}
+    run = support.open_run(out, given, resume=resume)
+    state = run.load_state()
+    language_model, chat = load_model(run.path / "checkpoints" if state else model)
+    clone(run, language_model, chat, demonstrations(env, config), config)
+    return run.path
+
+
+def pretrain(env: str, out: str | Path, config: TinyConfig = TinyConfig(), *, resume: bool = False) -> Path:
+    """Make a tiny model and its tokenizer, and clone it on scripted play; returns the run folder."""
+    given = {"algorithm": "pretrain", "env": env, **asdict(config)}
+    run = support.open_run(out, given, resume=resume)
+    episodes = demonstrations(env, config.clone)
+    if run.load_state():
+        language_model, chat = load_model(run.path / "checkpoints")
+    else:
+        tokenizer = tiny.make_tokenizer(_texts(episodes), config.vocabulary_size)
+        language_model = tiny.make_model(
+            tokenizer,
+            hidden=config.hidden,
+            layers=config.layers,
+            heads=config.heads,
+            context=config.context,
+            seed=config.clone.seed,
+        )
+        chat = Chat(tokenizer)
+    clone(run, language_model, chat, episodes, config.clone)
+    return run.path
+
+
+def _texts(episodes: Sequence[Episode]) -> list[str]:
+    texts = [episode.instructions for episode in episodes]
+    for episode in episodes:
+        texts += [turn.observation for turn in episode.turns]
+        texts += [" " + turn.action.text for turn in episode.turns]
+    return texts

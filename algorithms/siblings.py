@@ -1,0 +1,154 @@
+"""Fresh actions at every turn of recorded episodes, sampled and scored in shared passes (torch).
+
+Off-policy critics and actors ask what the policy would say now at states it met before. Written out, each
+such answer needs its own copy of the episode so far. Here all of them hang on one copy as branches: a
+branch's tokens attend to the episode up to the observation they answer, and to their own branch, never to
+each other; their positions continue from that observation. One pass over the episode and one short pass per
+token then serve all turns at once. Tests compare it with the written-out form.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from agents.lm import Sampling, draw, head_logits, hidden_states
+
+from .batch import TokenBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """N = turns x count branches per row; branch n answers turn n // count.
+
+    Attributes:
+        token_ids: [B, N, K] sampled ids, the stop token included, padded with 0.
+        mask: [B, N, K] True on sampled tokens; all False where the row has no such turn.
+        logprobs: [B, N, K] of the tokens when they were sampled.
+        count: Branches per turn.
+    """
+
+    token_ids: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    count: int
+
+    @property
+    def branch_mask(self) -> Tensor:
+        """[B, N] True where there is a branch."""
+        return self.mask.any(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A batch with its branches appended to each row: what a decoder is given.
+
+    Attributes:
+        ids: [B, L + N * K] token ids.
+        visible: [B, 1, L + N * K, L + N * K] which key each query may see.
+        positions: [B, L + N * K] position ids.
+        predictor: [B, N, K] the column whose hidden state predicts a branch token.
+        last: [B, N] the column of a branch's last token.
+    """
+
+    ids: Tensor
+    visible: Tensor
+    positions: Tensor
+    predictor: Tensor
+    last: Tensor
+
+
+def _origins(batch: TokenBatch, count: int) -> tuple[Tensor, Tensor]:
+    """For each branch the column it hangs on, and whether its turn exists: [B, N] each."""
+    return batch.before_turn.repeat_interleave(count, 1), batch.turn_mask.repeat_interleave(count, 1)
+
+
+@torch.no_grad()
+def sample_siblings(
+    model: PreTrainedModel,
+    batch: TokenBatch,
+    count: int,
+    stop_id: int,
+    sampling: Sampling,
+    generator: np.random.Generator,
+) -> Siblings:
+    """Sample `count` actions of the present policy at every turn of every row."""
+    origin, exists = _origins(batch, count)
+    rows, branches = origin.shape
+    length = batch.ids.shape[1]
+    cache = DynamicCache()
+    hidden = hidden_states(model, batch.ids, past_key_values=cache, use_cache=True)
+    hidden = hidden.gather(1, origin[..., None].expand(-1, -1, hidden.shape[-1]))
+    uniforms = torch.from_numpy(generator.random((sampling.max_new_tokens, rows * branches)))
+    stem = torch.arange(length)[None, None, None, :] <= origin[:, None, :, None]
+    alike = torch.eye(branches, dtype=torch.bool).expand(rows, 1, branches, branches)
+    going = exists.clone()
+    tokens: list[Tensor] = []
+    masks: list[Tensor] = []
+    logprobs: list[Tensor] = []
+    for step in range(sampling.max_new_tokens):
+        logits = head_logits(model, hidden).float().flatten(0, 1)
+        picks, picked = draw(logits, uniforms[step], sampling)
+        tokens.append(picks.view(rows, branches).masked_fill(~going, 0))
+        masks.append(going)
+        logprobs.append(picked.view(rows, branches).masked_fill(~going, 0.0))
+        going = going & (tokens[-1] != stop_id)
+        if not bool(going.any()) or step + 1 == sampling.max_new_tokens:
+            break
+        visible = torch.cat([stem, *[alike] * (step + 1)], -1)
+        hidden = hidden_states(
+            model,
+            tokens[-1],
+            attention_mask=visible,
+            position_ids=origin + 1 + step,
+            past_key_values=cache,
+            use_cache=True,
+        )
+    return Siblings(torch.stack(tokens, -1), torch.stack(masks, -1), torch.stack(logprobs, -1), count)
+
+
+def grow(batch: TokenBatch, siblings: Siblings) -> Grown:
+    """Append the branches to the rows, with the mask and positions that keep them apart."""
+    origin, _ = _origins(batch, siblings.count)
+    rows, branches, width = siblings.token_ids.shape
+    length = batch.ids.shape[1]
+    ids = torch.cat([batch.ids, siblings.token_ids.flatten(1)], 1)
+    own = torch.arange(width)
+    positions = torch.cat(
+        [torch.arange(length).expand(rows, length), (origin[..., None] + 1 + own).flatten(1)], 1
+    )
+    columns = length + torch.arange(branches)[:, None] * width + own
+    before = torch.cat([origin[..., None], columns[None, :, :-1].expand(rows, -1, -1)], -1)
+    count = siblings.mask.sum(-1)
+    last = columns[:, 0] + (count - 1).clamp(min=0)
+    total = length + branches * width
+    visible = torch.zeros(rows, total, total, dtype=torch.bool)
+    visible[:, :length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
+    stem = torch.arange(length)[None, None, :] <= origin[..., None]
+    visible[:, length:, :length] = stem.repeat_interleave(width, 1)
+    blocks = torch.ones(width, width, dtype=torch.bool).tril()
+    visible[:, length:, length:] = torch.block_diag(*[blocks] * branches)
+    return Grown(ids, visible[:, None], positions, before, last)
+
+
+def sibling_logprobs(
+    model: PreTrainedModel, grown: Grown, siblings: Siblings, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies [B, N, K] of the branch tokens, zero where there is none."""
+    hidden = hidden_states(
+        model,
+        grown.ids,
+        attention_mask=grown.visible,
+        position_ids=grown.positions,
+        use_cache=False,
+    )
+    row, branch, place = siblings.mask.nonzero(as_tuple=True)
+    predicted = hidden[row, grown.predictor[row, branch, place]]
+    distribution = torch.log_softmax(head_logits(model, predicted).float() / temperature, -1)
+    chosen = distribution.gather(-1, siblings.token_ids[row, branch, place, None]).squeeze(-1)
+    surprise = -(distribution.exp() * distribution).sum(-1)
+    grid = torch.zeros(siblings.mask.shape)
+    where = (row, branch, place)
+    return grid.index_put(where, chosen), grid.index_put(where, surprise)
