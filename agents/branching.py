@@ -34,8 +34,8 @@ def branch(
     """Play k continuations from chosen turns, in the order (episode, turn, continuation).
 
     The episode's actions are played again up to each turn, the state is saved, and every
-    continuation restores it and draws chance of its own. A continuation is a whole episode: its first turns are
-    its parent's, `parent` says how many, and continuations of one turn share a `group`.
+    continuation restores it and draws chance of its own. A continuation is a whole episode: its
+    first turns are its parent's, `parent` says how many, and those of one turn share a `group`.
 
     Args:
         env: See `rollout.collect`.

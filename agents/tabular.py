@@ -1,4 +1,4 @@
-"""A softmax policy that is a table: small enough to compare with exact values and exact gradients."""
+"""A softmax policy that is a table: small enough to compare with exact values and gradients."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ class TabularSoftmaxPolicy:
     """pi(a | key) = softmax over the admissible actions of logits[key][a] / temperature.
 
     An entry that is missing is 0, so that the empty table is the uniform policy. The policy is a
-    callable `(state_key, actions) -> probabilities`, as `lmenvs.exact.solve(env, policy=...)` takes.
+    callable `(state_key, actions) -> probabilities`, which `lmenvs.exact.solve` takes as `policy`.
 
     Args:
         logits: The table; it is copied.
@@ -73,11 +73,13 @@ class TabularSoftmaxPolicy:
     __call__ = probabilities
 
     def log_probability(self, key: str, actions: Sequence[str], action: str) -> float:
-        """log pi(action | key)."""
+        """The natural logarithm of pi(action | key)."""
         return math.log(self.probabilities(key, actions)[actions.index(action)])
 
     def score(self, key: str, actions: Sequence[str], action: str) -> Floats:
-        """The gradient of log pi(action | key) by the row's logits: (1[a] - pi(a)) / temperature."""
+        """The gradient of log pi(action | key) by its row: (1[a = action] - pi(a)) / temperature."""
+        if self.temperature == 0:
+            raise ValueError("temperature 0 is greedy and has no gradient; set it above 0")
         chosen = np.eye(len(actions))[actions.index(action)]
         return (chosen - self.probabilities(key, actions)) / self.temperature
 
@@ -104,7 +106,6 @@ class TabularSoftmaxPolicy:
             )
         probabilities = self.probabilities(self.key(conversation), actions)
         generator = np.random.default_rng(conversation.seed)
-        # by the cumulative sum, so that one uniform number picks one action whatever the table holds
         index = int(np.searchsorted(np.cumsum(probabilities), generator.random(), side="right"))
         return actions[min(index, len(actions) - 1)]
 
