@@ -178,6 +178,15 @@ _ROWS: tuple[EnvSpec, ...] = (
         return_range=(0.0, 20.0),
         tags=frozenset({"exact", "bandit"}),
     ),
+    EnvSpec(
+        id="lmenvs/TextWorldCoinCollector-v0",
+        entry_point="lmenvs.envs.textworld.coin_collector:TextWorldCoinCollector",
+        summary="Explore the rooms of a house on TextWorld's interpreter and take the coin",
+        turn_limit=15,
+        return_range=(0.0, 1.0),
+        tags=frozenset({"text-game", "textworld", "generated"}),
+        extra="textworld",
+    ),
 )
 
 TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in _ROWS}

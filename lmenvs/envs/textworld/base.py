@@ -1,0 +1,285 @@
+"""What the TextWorld environments share: drawing a game, a turn, the text, snapshots."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from lmenvs.core import OnInvalid, Outcome, TextEnv
+from lmenvs.splits import Split, check_split
+
+from .commands import PLAY_VERBS, read_command
+from .engine import TITLE_LINE
+from .games import Game, Recipe, find_game
+from .play import PLAYER, Answer, State
+from .relabel import Relabelling, draw_relabelling
+
+Objective = Literal["goal", "full", "none"]
+Description = Literal["full", "name"]
+Reward = Literal["sparse", "dense"]
+
+ANY_NUMBER = 2**31
+DRAWS = 1000  # a pool in which so many draws miss the split has no game of it
+LOOKING = ("look", "inventory", "examine")
+"""First words of commands that tell something and change nothing."""
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Raises:
+        ValueError: naming the argument, the value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}; expected one of {', '.join(map(repr, choices))}")
+
+
+def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Refuse what is not a whole number within the bounds.
+
+    Raises:
+        ValueError: naming the argument, the value and the bounds.
+    """
+    high = most is not None and isinstance(value, int) and value > most
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or high:
+        bounds = f"from {least} to {most}" if most is not None else f">= {least}"
+        raise ValueError(f"{name}={value!r}; expected a whole number {bounds}")
+
+
+class TextWorldEnv(TextEnv):
+    """A TextWorld game behind the interface of `TextEnv`; the classes of this folder derive from it.
+
+    Args:
+        family: Which recipes make the games; None where the class finds its game itself.
+        parameters: The recipe's numbers.
+        turn_limit: Turns until the game ends as not solved.
+        split: "all", or the half of the games ("train", "test") that a reset draws from.
+        games: The pool has this many numbers; None is every 31-bit number.
+        first_game: The first number of the pool.
+        reward: "sparse" is the difference of the game's score, "dense" TextWorld's intermediate one.
+        objective: What the first observation says of the goal.
+        description: "full" shows rooms as the game describes them, "name" their title line only.
+        admissible: End every observation with the line of admissible commands.
+        relabel: Exchange directions and room names by a bijection drawn with the task.
+    """
+
+    reset_options: ClassVar[frozenset[str]] = frozenset({"game"})
+    lists_looking: ClassVar[bool] = True
+    """Whether the admissible commands include those that only look."""
+
+    def __init__(
+        self,
+        *,
+        family: Literal["coin_collector", "quest"] | None,
+        parameters: tuple[tuple[str, int], ...],
+        turn_limit: int,
+        split: Split = "all",
+        games: int | None = None,
+        first_game: int = 0,
+        reward: Reward = "sparse",
+        objective: Objective = "goal",
+        description: Description = "full",
+        admissible: bool = False,
+        relabel: bool = False,
+        on_invalid: OnInvalid = "penalise",
+        admissible_info: bool = False,
+        render_mode: str | None = None,
+    ):
+        super().__init__(
+            on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
+        )
+        check_choice("reward", reward, ("sparse", "dense"))
+        check_choice("objective", objective, ("goal", "full", "none"))
+        check_choice("description", description, ("full", "name"))
+        check_count("turn_limit", turn_limit, 1)
+        check_count("first_game", first_game, 0, ANY_NUMBER - 1)
+        if games is not None:
+            check_count("games", games, 1, ANY_NUMBER - first_game)
+        self.split = check_split(split)
+        self.turn_limit = turn_limit
+        self._family, self._parameters = family, parameters
+        self._pool = range(first_game, first_game + games if games is not None else ANY_NUMBER)
+        self._reward, self._objective, self._description = reward, objective, description
+        self._admissible, self._relabel = bool(admissible), bool(relabel)
+        self.instructions = self._instructions()
+        self._number = 0
+        self._game: Game | None = None
+        self._labels: Relabelling | None = None
+        self._commands: tuple[str, ...] = ()
+        self._states: list[State] = []
+
+    # ---- what a class of this folder writes ------------------------------------------------
+
+    def _instructions(self) -> str:
+        raise NotImplementedError(f"{type(self).__name__} must define _instructions")
+
+    def _goal(self) -> str:
+        """The goal in a sentence that does not tell how to reach it."""
+        raise NotImplementedError(f"{type(self).__name__} must define _goal")
+
+    # ---- the game ---------------------------------------------------------------------------
+
+    @property
+    def game(self) -> Game:
+        """The game of this episode; privileged."""
+        if self._game is None:
+            raise ValueError(f"{type(self).__name__}: no game has begun; call reset() first")
+        return self._game
+
+    @property
+    def game_number(self) -> int:
+        """The number of this episode's game; `reset(options={"game": number})` plays it again."""
+        return self._number
+
+    def _find(self, number: int) -> Game:
+        assert self._family is not None
+        return find_game(Recipe(self._family, self._parameters, number))
+
+    def _in_split(self, game: Game) -> bool:
+        return self.split in ("all", game.split)
+
+    def _draw_game(self, task: np.random.Generator, pinned: object) -> tuple[int, Game]:
+        if pinned is not None:
+            check_count("options['game']", pinned, 0, ANY_NUMBER - 1)
+            assert isinstance(pinned, int)
+            game = self._find(pinned)
+            if not self._in_split(game):
+                raise ValueError(
+                    f"game {pinned} belongs to split {game.split!r}, but this environment has "
+                    f"split={self.split!r}; pin another game or use split='all'"
+                )
+            return pinned, game
+        problem = "no game of this split among them"
+        for _ in range(DRAWS):
+            number = int(task.integers(self._pool.start, self._pool.stop))
+            try:
+                game = self._find(number)
+            except ValueError as error:
+                problem = str(error)  # this number makes no game: the next one may
+                continue
+            if self._in_split(game):
+                return number, game
+        raise ValueError(
+            f"{DRAWS} numbers drawn from {self._pool.start} to {self._pool.stop - 1} gave no game of "
+            f"split {self.split!r} ({problem}); widen the pool or change the parameters"
+        )
+
+    def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
+        self._number, self._game = self._draw_game(task, options.get("game"))
+        self._labels = draw_relabelling(task) if self._relabel else None
+        PLAYER.users.add(self)
+        introduction, first = PLAYER.start(self._game)
+        self._commands, self._states = (), [first.state]
+        goal = {"goal": self._goal(), "full": introduction, "none": ""}[self._objective]
+        return self._show("\n\n".join(part for part in (goal, self._shorten(first.text)) if part))
+
+    @property
+    def _state(self) -> State:
+        return self._states[-1]
+
+    def _play(self, action: str) -> Outcome:
+        state = self._state
+        text = self._labels.read(action) if self._labels is not None else action
+        known = None
+        if state.commands is not None:
+            known = {command.lower(): command for command in state.commands}
+        command = read_command(text, known, PLAY_VERBS if self.game.has_logic else None)
+        if command.error is not None:
+            return self._invalid(command.error, self._show(command.reply), penalty=0.0)
+        answer = PLAYER.answer(self.game, state, self._commands, command.text)
+        if not answer.valid:
+            error = "inadmissible" if answer.understood else "malformed"
+            return self._invalid(error, self._show(answer.text), penalty=0.0)
+        if answer.state.key != state.key:
+            self._commands = (*self._commands, command.text)
+            self._states.append(answer.state)
+        return self._outcome(state, answer)
+
+    def _outcome(self, before: State, answer: Answer) -> Outcome:
+        after = answer.state
+        gain = after.score - before.score if self._reward == "sparse" else answer.progress_sign
+        return Outcome(
+            self._show(self._shorten(answer.text)),
+            reward=float(gain),
+            terminated=after.over,
+            success=after.won,
+        )
+
+    # ---- the text ---------------------------------------------------------------------------
+
+    def _shorten(self, text: str) -> str:
+        if self._description == "full":
+            return text
+        title = TITLE_LINE.search(text)
+        return text[: title.end()].strip() if title else text
+
+    def _show(self, text: str) -> str:
+        shown = self._say(text)
+        if self._admissible and (actions := self.admissible_actions()):
+            shown += "\nCommands: " + ", ".join(actions)
+        return shown
+
+    def _listed(self) -> list[str]:
+        commands = self._state.commands or ()
+        if self.lists_looking:
+            return list(commands)
+        return [command for command in commands if command.split()[0] not in LOOKING]
+
+    def admissible_actions(self) -> list[str] | None:
+        """The game's own list for this state, sorted; None where its rules are unknown."""
+        if self._state.commands is None:
+            return None
+        return sorted(self._say(command) for command in self._listed())
+
+    def _say(self, text: str) -> str:
+        return self._labels.show(text) if self._labels is not None else text
+
+    # ---- privileged -------------------------------------------------------------------------
+
+    def answer(self) -> str | None:
+        """The commands of the game's walkthrough, one after the other."""
+        steps = self.game.walkthrough
+        return ", ".join(self._say(step) for step in steps) if steps else None
+
+    def progress(self) -> float:
+        """The part of the game's own plan that is done."""
+        state, first = self._state, self._states[0]
+        if state.won:
+            return 1.0
+        if not state.policy or not first.policy or state.lost:
+            return 0.0
+        return max(0.0, 1.0 - len(state.policy) / len(first.policy))
+
+    def state_key(self) -> str:
+        """The game, the interpreter's state as `play.State` defines it, and the relabelling."""
+        return f"{self.game.key}/{self._state.key}/{hash_labels(self._labels)}"
+
+    # ---- state ------------------------------------------------------------------------------
+
+    def _save(self) -> Any:
+        labels = None if self._labels is None else (self._labels.directions, self._labels.rooms)
+        return {"game": self._number, "commands": self._commands, "labels": labels}
+
+    def _load(self, state: Any) -> None:
+        self._number = state["game"]
+        self._game = self._find(self._number)
+        self._labels = None if state["labels"] is None else Relabelling(*state["labels"])
+        PLAYER.users.add(self)
+        self._states = [PLAYER.start(self._game)[1].state]
+        self._commands = ()
+        for command in state["commands"]:
+            answer = PLAYER.answer(self._game, self._state, self._commands, command)
+            self._commands = (*self._commands, command)
+            self._states.append(answer.state)
+
+    def close(self) -> None:
+        """Let go of the interpreter; the last environment of the process to close frees it."""
+        PLAYER.leave(self)
+
+
+def hash_labels(labels: Relabelling | None) -> str:
+    """A short name for a relabelling."""
+    from hashlib import blake2b
+
+    words = "" if labels is None else ",".join(labels.directions + labels.rooms)
+    return blake2b(words.encode(), digest_size=6).hexdigest() if words else "plain"
