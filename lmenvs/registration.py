@@ -137,6 +137,8 @@ def register_all() -> None:
 
 
 _LMRL = "LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds"
+_LMRL_WORDS = "sha256:433c429a3fc53ed07650f7c91c35eef8dd9c7cc62b24d4de1205819ed823ac8d"
+_EXACT = "computed by lmenvs.exact"
 
 _ROWS: tuple[EnvSpec, ...] = (
     EnvSpec(
@@ -150,6 +152,25 @@ _ROWS: tuple[EnvSpec, ...] = (
                 "min": Reference(-101.0, _LMRL),
                 "average": Reference(-83.0, _LMRL),
                 "max": Reference(-6.84, _LMRL),
+                "optimum": Reference(-6.84, _EXACT),
+                "uniform": Reference(-85.8927, _EXACT),
+            },
+            "lmenvs/Maze-v0?observability=partial": {
+                "min": Reference(-101.0, _LMRL),
+                "average": Reference(-83.0, _LMRL),
+                "max": Reference(-25.75, f"{_LMRL}; not the optimum"),
+                "optimum": Reference(-7.24, f"{_EXACT}, on beliefs"),
+                "uniform": Reference(-85.8927, _EXACT),
+            },
+            "lmenvs/Maze-v0?layout=u": {
+                "min": Reference(-101.0, "no legal play does worse"),
+                "average": Reference(-46.2190, f"uniform play; {_EXACT}"),
+                "max": Reference(-2.5, _EXACT),
+            },
+            "lmenvs/Maze-v0?layout=u&observability=partial": {
+                "min": Reference(-101.0, "no legal play does worse"),
+                "average": Reference(-46.2190, f"uniform play; {_EXACT}"),
+                "max": Reference(-17 / 6, f"{_EXACT}, on beliefs"),
             },
         },
         tags=frozenset({"exact", "navigation"}),
@@ -160,6 +181,13 @@ _ROWS: tuple[EnvSpec, ...] = (
         summary="Open, put, close: three states and five turns",
         turn_limit=5,
         return_range=(-1.0, 1.0),
+        references={
+            "lmenvs/Microwave-v0": {
+                "min": Reference(-1.0, "by the rules"),
+                "average": Reference(0.375, f"uniform play; {_EXACT}"),
+                "max": Reference(1.0, _EXACT),
+            },
+        },
         tags=frozenset({"exact", "control"}),
     ),
     EnvSpec(
@@ -168,6 +196,24 @@ _ROWS: tuple[EnvSpec, ...] = (
         summary="Find a five-letter word in six tries from the marks of the guesses",
         turn_limit=6,
         return_range=(-6.0, 0.0),
+        references={
+            "lmenvs/Wordle-v0": {
+                "min": Reference(-6.0, "by the rules"),
+                "average": Reference(-5.9969, "uniform play over the 6694 guesses, by arithmetic"),
+                "max": Reference(-2.5875, "the expert, mean over all 2126 answers"),
+            },
+            "lmenvs/Wordle-v0?feedback=lmrl": {
+                "min": Reference(-6.0, "by the rules"),
+                "average": Reference(-5.9969, "uniform play over the 6694 guesses, by arithmetic"),
+                "max": Reference(-2.6016, "the expert, mean over all 2126 answers"),
+            },
+            f"lmenvs/Wordle-v0?feedback=lmrl&words={_LMRL_WORDS}": {
+                "min": Reference(-6.0, _LMRL),
+                "average": Reference(-4.12, _LMRL),
+                "max": Reference(-1.94, _LMRL),
+                "expert": Reference(-1.9838, "the expert, mean over all 431 answers"),
+            },
+        },
         tags=frozenset({"word", "items"}),
     ),
     EnvSpec(
@@ -176,6 +222,14 @@ _ROWS: tuple[EnvSpec, ...] = (
         summary="Pull arms with unknown odds, and earn while finding them out",
         turn_limit=20,
         return_range=(0.0, 20.0),
+        references={
+            "lmenvs/BernoulliBandit-v0": {
+                "min": Reference(5.0, "the worst arm every time, by arithmetic"),
+                "average": Reference(7.0, "uniform play, by arithmetic"),
+                "max": Reference(15.0, "the best arm every time, by arithmetic"),
+                "expert": Reference(9.67, "the expert, mean of seeds 0 to 19999, +-0.02"),
+            },
+        },
         tags=frozenset({"exact", "bandit"}),
     ),
     EnvSpec(

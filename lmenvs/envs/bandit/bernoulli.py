@@ -141,8 +141,8 @@ class BernoulliBandit(TextEnv):
         if self.context == "guided":
             hint = f" A good rule is to choose the {noun} with the largest sum of mean and bonus."
         return (
-            f"{self._scenario.task} You have {self.turn_limit} turns; collect as much reward "
-            f"as you can.{hint}\nAnswer with the name or the number of one {noun} and nothing else. "
+            f"{self._scenario.task} You have {self.turn_limit} turns; collect as much reward as "
+            f"you can.{hint}\nAnswer with the name or the number of one {noun} and nothing else. "
             "Any other answer wastes the turn."
         )
 

@@ -63,6 +63,15 @@ def fingerprint(words: Iterable[str]) -> str:
     return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
+def reference_name(words: str | os.PathLike[str] | Sequence[str]) -> str:
+    """How the environment table names a list: `sha256:` and its fingerprint, wherever it lies.
+
+    `scores.normalise("lmenvs/Wordle-v0?feedback=lmrl&words=" + reference_name(path), raw)` puts a
+    return on LMRL-Gym's scale if the file at `path` is LMRL-Gym's list.
+    """
+    return f"sha256:{fingerprint(load_words(words))}"
+
+
 def _read(text: str, source: str) -> tuple[str, ...]:
     lines = (line.strip() for line in text.splitlines())
     return _checked([line for line in lines if line and not line.startswith("#")], source)

@@ -111,16 +111,16 @@ class Wordle(TextEnv):
         if feedback not in FEEDBACKS:
             raise ValueError(f"feedback={feedback!r}; expected 'official' or 'lmrl'")
         if words is None:
-            answers, self._allowed = shipped_words()
+            self._pool, self._allowed = shipped_words()
         else:
-            answers = load_words(words)
-            self._allowed = frozenset(answers)
+            self._pool = load_words(words)
+            self._allowed = frozenset(self._pool)
         self.feedback: Feedback = feedback
         self.split = check_split(split)
-        self.answers = tuple(select(answers, split))
+        self.answers = tuple(select(self._pool, split))
         if not self.answers:
             raise ValueError(
-                f"split={split!r} holds none of the {len(answers)} words; pass more words or 'all'"
+                f"split={split!r} holds none of the {len(self._pool)} words; pass more words or 'all'"
             )
         self._answer = self.answers[0]
         self._tried: list[tuple[str, str]] = []
@@ -174,16 +174,17 @@ class Wordle(TextEnv):
     def expert_action(self) -> str:
         """The word that leaves the fewest candidates on average (see `wordle_rules.best_guess`).
 
-        Fair: it uses the marks seen and the list that answers are drawn from.
+        Fair: it uses the marks seen and the list of answers, of which it does not know the split.
         """
-        candidates = self.answers
+        candidates = self._consistent_with_marks(self._pool)
+        if not candidates:  # `reset` was given an answer that is only in the list of guesses
+            candidates = self._consistent_with_marks(tuple(sorted(self._allowed)))
+        return best_guess(candidates, self.feedback)
+
+    def _consistent_with_marks(self, candidates: tuple[str, ...]) -> tuple[str, ...]:
         for guess, found in self._tried:
             candidates = consistent(candidates, guess, found, self.feedback)
-        if not candidates:  # the answer was set by `reset` and is not among this split's answers
-            candidates = tuple(sorted(self._allowed))
-            for guess, found in self._tried:
-                candidates = consistent(candidates, guess, found, self.feedback)
-        return best_guess(candidates, self.feedback)
+        return candidates
 
     def progress(self) -> float:
         """The largest number of letters that one guess had in place, of five."""
