@@ -1,4 +1,4 @@
-"""What a turn answers and what a state is, as plain data: Outcome, Snapshot, the error categories."""
+"""What a turn answers and what a state is, as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ ERRORS: Mapping[str, str] = {
 }
 
 INFO_KEYS = frozenset(
-    "valid error feedback success tool_calls cost admissible_actions regret optimal_actions".split()
+    {"valid", "error", "feedback", "success", "tool_calls", "cost"}
+    | {"admissible_actions", "regret", "optimal_actions"}
 )
 """The keys an info may have; the docstring of `core` says when and what."""
 

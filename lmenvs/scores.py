@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ PERMUTATIONS = 20_000
 EXACT_SIGNS = 14  # up to this many pairs all 2^n sign flips are tried instead of a sample of them
 _CHUNK = 2_000_000  # random numbers held at once
 
-Scores = Sequence[float] | Mapping[int, float] | Sequence[Episode]
+Scores = Sequence[float] | NDArray[Any] | Mapping[int, float] | Sequence[Episode]
 
 
 def normalise(env: str, raw: float) -> float:
@@ -66,7 +66,7 @@ def _references(env: str) -> dict[str, float]:
 
 
 def interval(
-    values: Sequence[float] | NDArray[np.float64],
+    values: Sequence[float] | NDArray[Any],
     *,
     level: float = 0.95,
     resamples: int = RESAMPLES,
@@ -240,7 +240,7 @@ def _keyed(scores: Scores) -> dict[tuple[str, int], float] | None:
     return {key: sum(each) / len(each) for key, each in grouped.items()}
 
 
-def _finite(values: Sequence[float] | NDArray[np.float64], who: str) -> NDArray[np.float64]:
+def _finite(values: Sequence[float] | NDArray[Any], who: str) -> NDArray[np.float64]:
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
         raise ValueError(

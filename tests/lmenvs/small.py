@@ -93,13 +93,32 @@ class Hallway(TextEnv):
 class Ladder(TextEnv):
     """Climb three rungs: a try succeeds with probability 3/4, a rest changes nothing.
 
-    Description, Actions, Observations, Rewards, Episode end: `climb` or `rest`; `Rung 0.` to
-    `Rung 3.`; 1 at the top, nothing else; at the top, or after `limit` turns.
+    Description:
+        Three rungs and chance; nothing is hidden.
+
+    Actions:
+        `climb` or `rest`.
+
+    Observations:
+        `Rung 0.` to `Rung 3.`
+
+    Rewards:
+        1 at the top, nothing else.
+
+    Episode end:
+        At the top, or after `limit` turns where there is a limit.
 
     Arguments:
         limit: The turns allowed, or None.
 
-    Capability: none. Source: made for these tests. Version history: v0.
+    Capability:
+        None.
+
+    Source:
+        Made for these tests.
+
+    Version history:
+        v0: first.
     """
 
     instructions = "Climb."
