@@ -7,7 +7,6 @@ that the same numbers give the same interval on every machine.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
@@ -117,6 +116,8 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, 
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes in {trials} trials; expected 0 <= s <= n, n >= 1")
+    from statistics import NormalDist  # slow to import, and seldom needed
+
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = successes / trials
     centre = share + z * z / (2 * trials)
