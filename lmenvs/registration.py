@@ -241,6 +241,25 @@ _ROWS: tuple[EnvSpec, ...] = (
         tags=frozenset({"text-game", "textworld", "generated"}),
         extra="textworld",
     ),
+    EnvSpec(
+        id="lmenvs/TextWorldQuest-v0",
+        entry_point="lmenvs.envs.textworld.quest:TextWorldQuest",
+        summary="Solve a generated quest with rooms, objects and keys on TextWorld's interpreter",
+        turn_limit=8,
+        return_range=(0.0, 1.0),
+        tags=frozenset({"text-game", "textworld", "generated"}),
+        extra="textworld",
+    ),
+    EnvSpec(
+        id="lmenvs/TextWorldFile-v0",
+        entry_point="lmenvs.envs.textworld.file:TextWorldFile",
+        summary="Play your own TextWorld game from its .z8 file",
+        turn_limit=100,
+        return_range=(0.0, 1.0),
+        tags=frozenset({"text-game", "textworld"}),
+        extra="textworld",
+        kwargs={"path": "example"},
+    ),
 )
 
 TABLE: dict[str, EnvSpec] = {spec.id: spec for spec in _ROWS}

@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Any, Literal
 
 import numpy as np
 
-SHIPPED: Mapping[tuple[str, tuple[tuple[str, int], ...]], str] = {
+Family = Literal["coin_collector", "quest"]
+Parameters = tuple[tuple[str, int], ...]
+
+SHIPPED: Mapping[tuple[Family, Parameters], str] = {
     ("coin_collector", (("quest_length", 4), ("nb_rooms", 8))): "coin_collector_104",
 }
 """The families and parameters with games in the package, and the names of their files."""
@@ -38,7 +42,7 @@ class Shipped:
         return _stories(self.file).read(self.number)
 
 
-def find(family: str, parameters: tuple[tuple[str, int], ...], number: int) -> Shipped | None:
+def find(family: Family, parameters: Parameters, number: int) -> Shipped | None:
     """The shipped game of a recipe, if there is one."""
     file = SHIPPED.get((family, parameters))
     if file is None:
@@ -47,7 +51,7 @@ def find(family: str, parameters: tuple[tuple[str, int], ...], number: int) -> S
 
 
 def _data(name: str) -> bytes:
-    return resources.files(__package__).joinpath("data", name).read_bytes()
+    return resources.files(__name__.rpartition(".")[0]).joinpath("data", name).read_bytes()
 
 
 @lru_cache(maxsize=4)
@@ -92,7 +96,7 @@ class _Stories:
         return _xor(self._bases[index], zlib.decompress(packed)).tobytes()
 
 
-def _xor(a: bytes, b: bytes) -> np.ndarray:
+def _xor(a: bytes, b: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.frombuffer(a, np.uint8) ^ np.frombuffer(b, np.uint8)
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 from lmenvs.splits import Split, check_split
 
+from .archive import Family, Parameters
 from .commands import PLAY_VERBS, read_command
 from .engine import TITLE_LINE
 from .games import Game, Recipe, find_game
-from .play import PLAYER, Answer, State
+from .play import PLAYER
 from .relabel import Relabelling, draw_relabelling
+from .session import Answer, State
 
 Objective = Literal["goal", "full", "none"]
 Description = Literal["full", "name"]
@@ -47,7 +49,7 @@ def check_count(name: str, value: object, least: int, most: int | None = None) -
 
 
 class TextWorldEnv(TextEnv):
-    """A TextWorld game behind the interface of `TextEnv`; the classes of this folder derive from it.
+    """A TextWorld game as a `TextEnv`; the classes of this folder derive from it.
 
     Args:
         family: Which recipes make the games; None where the class finds its game itself.
@@ -56,7 +58,7 @@ class TextWorldEnv(TextEnv):
         split: "all", or the half of the games ("train", "test") that a reset draws from.
         games: The pool has this many numbers; None is every 31-bit number.
         first_game: The first number of the pool.
-        reward: "sparse" is the difference of the game's score, "dense" TextWorld's intermediate one.
+        reward: "sparse" is the difference of the game's score, "dense" TextWorld's own hint.
         objective: What the first observation says of the goal.
         description: "full" shows rooms as the game describes them, "name" their title line only.
         admissible: End every observation with the line of admissible commands.
@@ -70,8 +72,8 @@ class TextWorldEnv(TextEnv):
     def __init__(
         self,
         *,
-        family: Literal["coin_collector", "quest"] | None,
-        parameters: tuple[tuple[str, int], ...],
+        family: Family | None,
+        parameters: Parameters,
         turn_limit: int,
         split: Split = "all",
         games: int | None = None,
@@ -97,7 +99,8 @@ class TextWorldEnv(TextEnv):
             check_count("games", games, 1, ANY_NUMBER - first_game)
         self.split = check_split(split)
         self.turn_limit = turn_limit
-        self._family, self._parameters = family, parameters
+        self._family: Family | None = family
+        self._parameters = parameters
         self._pool = range(first_game, first_game + games if games is not None else ANY_NUMBER)
         self._reward, self._objective, self._description = reward, objective, description
         self._admissible, self._relabel = bool(admissible), bool(relabel)
@@ -138,7 +141,8 @@ class TextWorldEnv(TextEnv):
     def _in_split(self, game: Game) -> bool:
         return self.split in ("all", game.split)
 
-    def _draw_game(self, task: np.random.Generator, pinned: object) -> tuple[int, Game]:
+    def _draw_game(self, task: np.random.Generator, options: Mapping[str, Any]) -> tuple[int, Game]:
+        pinned = options.get("game")
         if pinned is not None:
             check_count("options['game']", pinned, 0, ANY_NUMBER - 1)
             assert isinstance(pinned, int)
@@ -160,12 +164,12 @@ class TextWorldEnv(TextEnv):
             if self._in_split(game):
                 return number, game
         raise ValueError(
-            f"{DRAWS} numbers drawn from {self._pool.start} to {self._pool.stop - 1} gave no game of "
-            f"split {self.split!r} ({problem}); widen the pool or change the parameters"
+            f"{DRAWS} numbers drawn from {self._pool.start} to {self._pool.stop - 1} gave no game "
+            f"of split {self.split!r} ({problem}); widen the pool or change the parameters"
         )
 
     def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
-        self._number, self._game = self._draw_game(task, options.get("game"))
+        self._number, self._game = self._draw_game(task, options)
         self._labels = draw_relabelling(task) if self._relabel else None
         PLAYER.users.add(self)
         introduction, first = PLAYER.start(self._game)
@@ -233,6 +237,10 @@ class TextWorldEnv(TextEnv):
 
     def _say(self, text: str) -> str:
         return self._labels.show(text) if self._labels is not None else text
+
+    def _planned(self) -> str:
+        policy = self._state.policy
+        return self._say(policy[0] if policy else "look")
 
     # ---- privileged -------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The cache folder: generated games by recipe, compiled stories by content hash.
 
-Every file begins with the hash of what follows, so that a cut or damaged one is seen and made again.
+Every file begins with the hash of what follows, so a cut or damaged one is seen and made again.
 Files appear whole (a temporary file is renamed), so several processes may write the same one.
 """
 

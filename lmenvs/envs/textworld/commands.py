@@ -1,8 +1,8 @@
 """What a player may type: one line, one command, in the words of the game.
 
-The interpreter must be shielded. It hangs on NUL, takes a line break as a second command, leaves the
-game on `restart`, writes files on `save` and `script`, and tells the whole solution on `goal`. So a
-text reaches it only as one plain command; everything else is answered here, without it.
+The interpreter must be shielded. It hangs on NUL, takes a line break as a second command, leaves
+the game on `restart`, writes files on `save` and `script`, and tells the whole solution on `goal`.
+So a text reaches it only as one plain command; everything else is answered here, without it.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,20 +11,30 @@ from dataclasses import dataclass
 LONGEST = 198  # the interpreter's input buffer in bytes; it cuts what is longer
 
 META_VERBS = frozenset(
-    "restart restore save quit q die undo again g oops o script transcript unscript verify version "
-    "verbose brief superbrief long short normal notify pronouns nouns score fullscore full help info "
-    "goal recording replay showme showverb trace rules actions scope tree gonear abstract purloin "
-    "random test print_state enable disable restrict y yes no".split()
+    {
+        *("restart", "restore", "save", "quit", "q", "die", "undo", "again", "g", "oops", "o"),
+        *("script", "transcript", "unscript", "verify", "version", "recording", "replay"),
+        *("verbose", "brief", "superbrief", "long", "short", "normal", "notify", "pronouns"),
+        *("nouns", "score", "fullscore", "full", "help", "info", "goal", "print_state", "enable"),
+        *("disable", "restrict", "showme", "showverb", "trace", "rules", "actions", "scope"),
+        *("tree", "gonear", "abstract", "purloin", "random", "test", "y", "yes", "no"),
+    }
 )
-"""Words that talk to the interpreter instead of acting in the game, and those that leak the goal."""
+"""Words that talk to the interpreter instead of acting in the game, or that tell the solution."""
 
 PLAY_VERBS = frozenset(
-    "go walk run n s e w north south east west take get pick drop put place insert open close shut "
-    "lock unlock eat drink look l examine x inventory i inv cook slice chop dice cut prepare".split()
+    {
+        *("go", "walk", "run", "n", "s", "e", "w", "north", "south", "east", "west"),
+        *("take", "get", "pick", "drop", "put", "place", "insert", "open", "close", "shut"),
+        *("lock", "unlock", "eat", "drink", "look", "l", "examine", "x", "inventory", "i", "inv"),
+        *("cook", "slice", "chop", "dice", "cut", "prepare"),
+    }
 )
 """First words that reach the interpreter of a game whose rules are known."""
 
-MANY_WORDS = frozenset("and then all everything both it them him her".split())
+MANY_WORDS = frozenset(
+    ("and", "then", "all", "everything", "both", "it", "them", "him", "her", "except", "but")
+)
 """Words that make one line into several commands, or that mean what was said before."""
 
 UNSAFE_REPLY = f"Please type one line of printable characters, at most {LONGEST}."
@@ -53,7 +63,7 @@ def read_command(
     admissible: Mapping[str, str] | None = None,
     verbs: Collection[str] | None = None,
 ) -> Command:
-    """Read a player's text.
+    r"""Read a player's text.
 
     Args:
         action: Any string.
@@ -62,7 +72,7 @@ def read_command(
 
     >>> read_command("  Go   EAST. ", {"go east": "go east"})
     Command(text='go east', error=None, reply='')
-    >>> read_command("restart").error, read_command("go east\\ntake coin").error
+    >>> read_command("restart").error, read_command("go east\ntake coin").error
     ('malformed', 'unsafe')
     """
     if len(action) > LONGEST or not action.isprintable():

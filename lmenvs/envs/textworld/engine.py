@@ -41,7 +41,7 @@ def textworld() -> ModuleType:
     """
     import importlib
 
-    state = np.random.get_state()  # noqa: NPY002  the import draws from numpy's global stream
+    state = np.random.get_state()  # the import draws from numpy's global stream
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -53,7 +53,7 @@ def textworld() -> ModuleType:
             f"this environment needs the package {error.name}; pip install 'lmenvs[textworld]'"
         ) from error
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)
 
 
 def open_story(rom: bytes) -> Any:
@@ -62,8 +62,9 @@ def open_story(rom: bytes) -> Any:
     import jericho
     from jericho import jericho as bindings
 
-    story = jericho.FrotzEnv.__new__(jericho.FrotzEnv)
-    story.frotz_lib = bindings._load_frotz_lib()
+    # FrotzEnv() reads the file twice and looks for a walkthrough; these three lines do not
+    story: Any = jericho.FrotzEnv.__new__(jericho.FrotzEnv)
+    story.frotz_lib = bindings._load_frotz_lib()  # pyright: ignore[reportPrivateUsage]
     story._bindings = {}
     with tempfile.TemporaryDirectory(prefix="lmenvs") as folder:
         name = os.path.join(folder, "story.z8")
@@ -107,9 +108,9 @@ class Reply:
 
 
 def read_reply(raw: str, traced: bool = True) -> Reply:
-    """Take the interpreter's raw text apart; `traced` says that actions are marked in brackets.
+    r"""Take the interpreter's raw text apart; `traced` says that actions are marked in brackets.
 
-    >>> reply = read_reply("\\n[taking the coin]\\nTaken.\\n[taking the coin - succeeded]\\n>")
+    >>> reply = read_reply("\n[taking the coin]\nTaken.\n[taking the coin - succeeded]\n>")
     >>> reply.text, reply.events, reply.waits
     ('Taken.', ('taking the coin',), False)
     """

@@ -1,15 +1,15 @@
 """Games by number: a recipe makes the same game on every machine; a compiled one is found again.
 
 A `Recipe` (family, parameters, number) is turned into a `Game` in this order: from memory, from the
-package's own archive, from the cache folder, by generating and compiling it. Two hashes name a game:
-`task` is that of its world and quest without any wording, and decides the split; `key` is that of
-the source the compiler gets, and names the cache file.
+package's own archive, from the cache folder, by generating and compiling it. Two hashes name a
+game: `task` is that of its world and quest without any wording, and decides the split; `key` is
+that of the source the compiler gets, and names the cache file.
 """
 
 import json
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -32,8 +32,8 @@ _LOCK = threading.RLock()
 class Recipe:
     """What a game is made from: its family, the family's numbers, and the game's own number."""
 
-    family: Literal["coin_collector", "quest"]
-    parameters: tuple[tuple[str, int], ...]
+    family: archive.Family
+    parameters: archive.Parameters
     number: int
 
     @property
@@ -107,9 +107,9 @@ def _logic(key: str, sheet: bytes, knowledge: str) -> Any:
         )
         logic = Logic(World.deserialize(facts["world"], kb=rules))
     logic.quests = tuple(Quest.deserialize(quest) for quest in facts["quests"])
-    logic._infos = {name: EntityInfo.deserialize(info) for name, info in facts["infos"]}
+    logic.infos.update({name: EntityInfo.deserialize(info) for name, info in facts["infos"]})
     logic.metadata = dict(facts["metadata"])
-    logic._objective = facts["objective"]
+    logic.objective = facts["objective"]
     return logic
 
 
@@ -136,17 +136,17 @@ def rules_of(family: str) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """No warnings of the generator's, and numpy's and random's global streams left as they were."""
     import random
 
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)
         random.setstate(python_state)
 
 

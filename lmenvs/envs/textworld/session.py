@@ -1,0 +1,224 @@
+"""One running game: its states, its answers, and the logic that follows the interpreter.
+
+A `State` is what matters to the future of a game. Its key covers the facts of the world, the score,
+the order in which things lie in each place (the interpreter lists them in the order of their last
+move) and how the quest's plan has developed. Commands that change none of this are undone in the
+interpreter, so that nothing else can matter: not how often a player looked, nor a half-asked
+question.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from .engine import NOT_UNDERSTOOD, Reply, open_story, read_reply, split_start
+from .games import Game
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A situation in a game.
+
+    Attributes:
+        key: Equal keys of one game have equal futures.
+        title: The room's name as the interpreter prints it, without its ornaments.
+        room: The room's identity in the game's logic, or "" where the rules are unknown.
+        score: The cumulative score.
+        won: The game ended well.
+        lost: The game ended badly.
+        commands: The admissible commands in sorted order, or None where the rules are unknown.
+        policy: Commands that win from here by the game's own plan; None if it knows none.
+    """
+
+    key: str
+    title: str
+    room: str
+    score: int
+    won: bool
+    lost: bool
+    commands: tuple[str, ...] | None
+    policy: tuple[str, ...] | None
+
+    @property
+    def over(self) -> bool:
+        """The game ended."""
+        return self.won or self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command leads to.
+
+    Attributes:
+        text: The interpreter's words.
+        state: The state after it; the same as before if it changed nothing.
+        valid: It was an action of the game.
+        understood: The interpreter's parser could read it.
+        progress_sign: TextWorld's intermediate reward: 1 nearer to the goal, -1 farther, 0 neither.
+    """
+
+    text: str
+    state: State
+    valid: bool = True
+    understood: bool = True
+    progress_sign: int = 0
+
+
+class Session:
+    """One running interpreter, with the logic that follows it."""
+
+    def __init__(self, game: Game):
+        self.game = game
+        self._story: Any = open_story(game.rom())
+        first = self._story.frotz_lib.get_narrative_text().decode("cp1252")
+        bare = self._story.get_state()
+        self._traced = "<score>" in self._story.step("tw-extra-infos score")[0]
+        if self._traced:
+            self._story.step("tw-trace-actions")
+        else:
+            self._story.set_state(bare)
+        self._start = self._story.get_state()
+        self._plan: Plan | None = None
+        self.begin(read_reply(first, traced=False))
+
+    def begin(self, first: Reply | None = None) -> None:
+        """Go back to the start of the game."""
+        if first is not None:
+            self.introduction, room = split_start(first.text)
+            self._first = room, first.title
+        self._story.set_state(self._start)
+        self.prefix: tuple[str, ...] = ()
+        if self.game.has_logic:
+            self._plan = Plan(self.game.logic())
+        self.state = self._state(self._first[1], 0, None)
+
+    @property
+    def first_text(self) -> str:
+        """The first room, in the interpreter's words."""
+        return self._first[0]
+
+    def run(self, command: str) -> Answer:
+        """Send one command; undo it if it changes nothing."""
+        before = self._story.get_state()
+        reply = read_reply(self._story.step(command)[0], self._traced)
+        understood = NOT_UNDERSTOOD.search(reply.text) is None
+        old, sign = self.state, 0
+        recognised = False
+        if self._plan is not None:
+            sign, recognised = self._plan.follow(reply)
+        score = old.score if reply.score is None else reply.score
+        title = reply.title if reply.title and not reply.ending else old.title
+        new = self._state(title, score, reply, command)
+        unchanged = new.key == old.key if self._plan is not None else not understood
+        if reply.waits or unchanged:
+            self._story.set_state(before)
+            valid = recognised or command in (old.commands or ()) or self._plan is None
+            return Answer(reply.text, old, valid and understood and not reply.waits, understood)
+        self.state = new
+        self.prefix = (*self.prefix, command)
+        return Answer(reply.text, new, progress_sign=sign)
+
+    def _state(
+        self, title: str, score: int, reply: Reply | None, command: str | None = None
+    ) -> State:
+        won, lost = (reply.won, reply.lost) if reply is not None else (False, False)
+        if self._plan is None:
+            told = (*self.prefix, command) if command is not None else self.prefix
+            return State(_hash(repr(told)), title, "", score, won, lost, None, None)
+        plan = self._plan
+        key = _hash(f"{plan.key()}|{score}|{won}|{lost}")
+        commands = () if won or lost else plan.commands()
+        return State(key, title, plan.room(), score, won, lost, commands, plan.policy())
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        self._story = None
+
+
+class Plan:
+    """The logic of a game as it unfolds: TextWorld's own tracking of facts and quests."""
+
+    def __init__(self, logic: Any):
+        from textworld.generator.game import GameProgression
+        from textworld.generator.inform7 import Inform7Game
+
+        self._progression = GameProgression(logic)
+        self._words = Inform7Game(logic)
+        self._facts = frozenset(self._progression.state.facts)
+        self._moves: dict[str, tuple[str, int]] = {}
+        self._count = 0
+
+    def follow(self, reply: Reply) -> tuple[int, bool]:
+        """Take over what happened: (TextWorld's intermediate reward, anything recognised)."""
+        before, recognised = self._progression.winning_policy, False
+        for event in reply.events:
+            # sorted, because the logic lists actions in the order of hashes
+            valid = sorted(self._progression.valid_actions, key=str)
+            action = self._words.detect_action(event, valid)
+            if action is not None:
+                recognised = True
+                self._progression.update(action)
+                self._note_moves()
+        if reply.won or reply.lost:
+            return (1 if reply.won else -1), recognised
+        after = self._progression.winning_policy
+        if before is None or after is None:
+            return (0 if before is None else -1), recognised
+        difference = len(before) - len(after)
+        return (difference > 0) - (difference < 0), recognised
+
+    def _note_moves(self) -> None:
+        facts = frozenset(self._progression.state.facts)
+        for fact in sorted(facts - self._facts, key=str):
+            if fact.name in ("in", "on", "at") and len(fact.arguments) == 2:
+                thing, place = (argument.name for argument in fact.arguments)
+                self._count += 1
+                self._moves[thing] = (place, self._count)
+        self._facts = facts
+
+    def key(self) -> str:
+        """Everything about the world and the quest that the future depends on."""
+        places: dict[str, list[str]] = {}
+        for thing, (place, _) in sorted(self._moves.items(), key=lambda item: item[1][1]):
+            if thing != "P":
+                places.setdefault(place, []).append(thing)
+        quests = [
+            (
+                quest.nb_completions,
+                [_shape(event) for event in (*quest.win_events, *quest.fail_events)],
+            )
+            for quest in self._progression.quest_progressions
+        ]
+        facts = sorted(str(fact) for fact in self._facts)
+        return repr((facts, sorted(places.items()), quests))
+
+    def commands(self) -> tuple[str, ...]:
+        """The admissible commands."""
+        return tuple(
+            sorted(set(self._words.gen_commands_from_actions(self._progression.valid_actions)))
+        )
+
+    def policy(self) -> tuple[str, ...] | None:
+        """Commands that win from here, if the logic has a plan."""
+        policy = self._progression.winning_policy
+        return None if policy is None else tuple(self._words.gen_commands_from_actions(policy))
+
+    def room(self) -> str:
+        """Where the player is."""
+        for fact in self._facts:
+            if fact.name == "at" and fact.arguments[0].name == "P":
+                return fact.arguments[1].name
+        return ""
+
+
+def _shape(event: Any) -> tuple[Any, ...]:
+    def branch(node: Any) -> tuple[Any, ...]:
+        return str(node.element.value), tuple(branch(child) for child in node.children)
+
+    tree = tuple(branch(root) for root in event._tree.roots)
+    policy = tuple(str(action) for action in event._policy)
+    return event.triggered, event.untriggerable, policy, tree
+
+
+def _hash(content: str) -> str:
+    return blake2b(content.encode(), digest_size=12).hexdigest()
