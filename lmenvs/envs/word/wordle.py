@@ -120,7 +120,7 @@ class Wordle(TextEnv):
         self.answers = tuple(select(self._pool, split))
         if not self.answers:
             raise ValueError(
-                f"split={split!r} holds none of the {len(self._pool)} words; pass more words or 'all'"
+                f"split={split!r} holds none of the {len(self._pool)} words; expected at least one"
             )
         self._answer = self.answers[0]
         self._tried: list[tuple[str, str]] = []
