@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,10 @@ class Wordle(TextEnv):
         self._answer = self.answers[0]
         self._tried: list[tuple[str, str]] = []
 
+    @cached_property
+    def _sorted_guesses(self) -> tuple[str, ...]:
+        return tuple(sorted(self._allowed))
+
     def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
         wanted = options.get("answer")
         if wanted is None:
@@ -169,7 +174,7 @@ class Wordle(TextEnv):
 
     def admissible_actions(self) -> list[str]:
         """All allowed guesses, sorted."""
-        return sorted(self._allowed)
+        return list(self._sorted_guesses)
 
     def expert_action(self) -> str:
         """The word that leaves the fewest candidates on average (see `wordle_rules.best_guess`).
@@ -178,7 +183,7 @@ class Wordle(TextEnv):
         """
         candidates = self._consistent_with_marks(self._pool)
         if not candidates:  # `reset` was given an answer that is only in the list of guesses
-            candidates = self._consistent_with_marks(tuple(sorted(self._allowed)))
+            candidates = self._consistent_with_marks(self._sorted_guesses)
         return best_guess(candidates, self.feedback)
 
     def _consistent_with_marks(self, candidates: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,6 +25,10 @@ def shortest_distances(layout: str) -> dict[tuple[int, int], int]:
     return distances
 
 
+def reference(name: str) -> float:
+    return lmenvs.find(name).references[name]["optimum"].value
+
+
 def play_expert(env: Maze) -> float:
     total, terminated = 0.0, False
     while not terminated:
@@ -76,6 +80,7 @@ def test_the_mean_optimal_return_of_double_t_is_the_published_maximum():
     env = Maze()
     env.reset(seed=0)
     assert solve(env).start_value == pytest.approx(-6.84)
+    assert reference("lmenvs/Maze-v0") == -6.84
 
 
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
@@ -97,6 +102,8 @@ def test_the_partial_view_expert_plays_the_belief_optimum(layout: str, optimum: 
         returns.append(play_expert(env))
     assert sum(returns) / len(returns) == pytest.approx(optimum)
     assert solve(env, information="observation").start_value == pytest.approx(optimum)
+    if layout == "double_t":
+        assert reference("lmenvs/Maze-v0?observability=partial") == optimum
 
 
 def test_the_full_view_tells_goal_place_and_walls_and_the_partial_view_walls_only():
