@@ -107,7 +107,7 @@ def explained_variance(predicted: Numbers, target: Numbers) -> float:
 
 
 def numbers(name: str, values: Numbers) -> NDArray[np.float64]:
-    """A new one-dimensional float64 array of `values`.
+    """The values as a one-dimensional float64 array.
 
     Raises:
         ValueError: if they are not one-dimensional or not finite.
@@ -115,7 +115,7 @@ def numbers(name: str, values: Numbers) -> NDArray[np.float64]:
     >>> numbers("rewards_T", [1, 2]).tolist()
     [1.0, 2.0]
     """
-    array = np.array(values, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(
             f"{name} has shape {array.shape}; expected one number per entry, in one dimension"
@@ -128,7 +128,7 @@ def numbers(name: str, values: Numbers) -> NDArray[np.float64]:
 
 def _finite(name: str, value: float) -> float:
     if not np.isfinite(value):
-        raise ValueError(f"{name} is {value}; expected a finite number, 0 after a terminated turn")
+        raise ValueError(f"{name} is {value}; expected a finite number, and 0 after termination")
     return float(value)
 
 

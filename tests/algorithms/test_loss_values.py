@@ -125,6 +125,13 @@ def test_turns_of_one_token_are_the_token_form():
     assert by_turn.metrics == approx(by_token.metrics)
 
 
+def test_the_largest_ratio_is_that_of_a_kept_token():
+    mask = torch.tensor([[True, True, False]])
+    half = row(math.log(0.5), math.log(0.25), 7.0)
+    result = losses.ppo_clip(half, row(0.0, 0.0, 0.0), row(1.0, 1.0, 1.0), mask)
+    assert result.metrics["ratio_max"] == approx(0.5)
+
+
 def test_an_absurd_ratio_gives_finite_loss_and_gradient():
     logprobs = row(0.0, -1000.0).requires_grad_()
     result = losses.ppo_clip(logprobs, row(-1000.0, 0.0), row(-1.0, 1.0), ones(2))
