@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,25 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def machine() -> dict[str, str | int]:
+    """What a speed depends on."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count() or 1,
+        "threads": os.environ.get("OMP_NUM_THREADS", "unset"),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def commit() -> str | None:
@@ -129,24 +149,30 @@ def open_run(
     plain = cast("dict[str, object]", json.loads(json.dumps(dict(config), default=_jsonable)))
     if path.exists() and not path.is_dir():
         raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
-    if not path.exists() or not any(path.iterdir()):
+    if _unused(path):
         path.mkdir(parents=True, exist_ok=True)
         record = {
             "config": plain,
             "versions": versions(),
             "command": sys.argv,
             "commit": commit(),
+            "machine": machine(),
         }
         _write(path / "config.json", json.dumps(record, indent=2) + "\n")
         return Run(path, 0.0)
     if not resume:
         raise ValueError(
             f"--out {path}: expected an empty folder, got one that holds a run or other files; "
-            "choose another folder, or go on with --resume"
+            "choose another folder (a training run goes on with --resume)"
         )
     _check_same(path, plain)
     _recover(path)
     return Run(path, _rewind(path))
+
+
+def _unused(path: Path) -> bool:
+    """Whether a run may begin here: nothing there, or a run that failed before it did anything."""
+    return not path.exists() or all(file.name == "config.json" for file in path.iterdir())
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .runs import Run, commit, open_run, versions
+from .runs import Run, commit, machine, open_run, versions
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +31,10 @@ __all__ = [
     "Stop",
     "commit",
     "interruptible",
+    "machine",
     "open_run",
     "optimizer_step",
+    "peak_memory_mib",
     "progress",
     "seed_all",
     "set_threads",
@@ -70,6 +72,15 @@ def seed_all(seed: int) -> None:
         import torch
 
         torch.manual_seed(seed)
+
+
+def peak_memory_mib(*, children: bool = False) -> float:
+    """The most memory this process (or the largest of its finished children) has held, in MiB."""
+    import resource  # not on Windows
+
+    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    # Linux counts in KiB, macOS in bytes
+    return resource.getrusage(who).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def optimizer_step(

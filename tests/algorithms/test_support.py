@@ -82,6 +82,12 @@ def test_a_folder_that_holds_another_run_is_refused_and_left_unchanged(tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+def test_a_run_that_failed_before_it_did_anything_does_not_block_its_folder(tmp_path):
+    support.open_run(tmp_path, {"model": "runs/strat"})
+    support.open_run(tmp_path, {"model": "runs/start"})
+    assert runs.read_config(tmp_path)["config"] == {"model": "runs/start"}
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(ValueError, match="got a file"):

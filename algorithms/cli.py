@@ -1,0 +1,186 @@
+"""The `lmenvs` command: finds the subcommand, reads its options, and answers mistakes in one line.
+
+Exit codes: 0 success, 1 the work was done but something in it failed, 2 bad input, 130 Ctrl-C. With
+LMENVS_DEBUG=1 a mistake shows its traceback. Subcommands are imported when they are called, so that
+`lmenvs list` does not wait for torch.
+"""
+
+import contextlib
+import difflib
+import importlib
+import inspect
+import io
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmenvs.version import __version__
+
+EXTRAS = {
+    "tyro": ("cli", "the command line reads its options with it"),
+    "rich": ("cli", "tables and progress bars are drawn with it"),
+    "textworld": ("textworld", "the TextWorld games run on it"),
+    "jericho": ("textworld", "the TextWorld games run on it"),
+    "torch": ("train", "language models run on it"),
+    "transformers": ("train", "language models are loaded with it"),
+    "tokenizers": ("train", "language models read text with it"),
+    "peft": ("train", "LoRA adapters are made with it"),
+    "safetensors": ("train", "model weights are stored with it"),
+    "jinja2": ("report", "the report page is written with it"),
+    "matplotlib": ("report", "the report's curves are drawn with it"),
+    "httpx": ("api", "endpoints are asked with it"),
+    "tenacity": ("api", "endpoints are asked again with it"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: where its options and its function are, and what it is for."""
+
+    module: str
+    options: str
+    function: str
+    summary: str
+
+
+COMMANDS = {
+    "list": Command(
+        "browse", "List", "list_environments", "the environments, their limits and tags"
+    ),
+    "play": Command("browse", "Play", "play", "one episode on the terminal"),
+    "eval": Command("evaluation", "Evaluate", "evaluate", "score a policy on environments"),
+    "compare": Command("evaluation", "Compare", "compare", "two evaluations, paired by seed"),
+    "pretrain": Command("training", "pretrain_options", "pretrain", "make and clone a tiny model"),
+    "train": Command("training", "", "train", "improve a model on an environment"),
+    "report": Command("reporting", "Report", "report", "one HTML page of one or several runs"),
+    "bench": Command("reporting", "Bench", "bench", "speeds of this machine"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(given)
+    except KeyboardInterrupt as stop:
+        return _stopped(stop, given)
+    except BrokenPipeError:  # `lmenvs list | head`: whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError) as mistake:
+        if os.environ.get("LMENVS_DEBUG"):
+            raise
+        print(f"lmenvs: {explain(mistake)}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(given: list[str]) -> int:
+    name, rest = (given[0], given[1:]) if given else ("", [])
+    if name in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if name in ("-V", "--version"):
+        print(f"lmenvs {__version__}")
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`lmenvs --help` lists them"
+        raise ValueError(f"expected a subcommand, got {name or 'none'!r}; {hint}")
+    command = COMMANDS[name]
+    module = importlib.import_module(f"algorithms.commands.{command.module}")
+    function: Callable[..., int | None] = vars(module)[command.function]
+    if name == "train":  # a second name decides about the options
+        return function(rest) or 0
+    return function(parse(vars(module)[command.options], f"lmenvs {name}", rest)) or 0
+
+
+def overview() -> str:
+    """What `lmenvs --help` prints."""
+    lines = ["usage: lmenvs COMMAND [OPTIONS]", "", "Text environments for language agents.", ""]
+    lines += [f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()]
+    lines += [
+        "",
+        "Examples:",
+        "  lmenvs list --tag exact",
+        "  lmenvs play lmenvs/Maze-v0 --policy expert",
+        "  lmenvs eval --env lmenvs/Maze-v0 --policy random --episodes 64 --out runs/random",
+        "",
+        "`lmenvs COMMAND --help` shows the options and more examples.",
+    ]
+    return "\n".join(lines)
+
+
+def parse(options: Any, program: str, arguments: Sequence[str]) -> Any:
+    """Read options with tyro; its boxed complaints become one ValueError line.
+
+    Args:
+        options: A dataclass whose fields are the options, or a function that makes one.
+        program: What to call the command in help and complaints.
+        arguments: What stands behind the command.
+    """
+    import tyro
+
+    if not isinstance(options, type):
+        options = options()
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                options,
+                prog=program,
+                description=inspect.cleandoc(options.__doc__ or ""),
+                args=list(arguments),
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise  # --help was asked for and given
+    raise ValueError(unbox(complaint.getvalue()) + f"; see {program} --help") from None
+
+
+def unbox(boxed: str) -> str:
+    """The message within tyro's box, as one line; with the option it thinks was meant.
+
+    >>> lines = ["╭─ Oops ─╮", "│ no --sed │", "│ ─── │", "│ Perhaps you meant: │", "│ --seed I │"]
+    >>> unbox(chr(10).join(lines))
+    'no --sed; did you mean --seed?'
+    """
+    lines = [line.strip().strip("│").strip() for line in boxed.splitlines()]
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if line and not line.strip("─"):
+            sections.append([])
+        elif line and line[0] not in "╭╰":
+            sections[-1].append(line)
+    message = " ".join(sections[0])
+    meant = [line for section in sections[1:] if "meant" in section[0] for line in section[1:]]
+    options = [line.split()[0] for line in meant if line.startswith("--")]
+    return f"{message}; did you mean {options[0]}?" if options else message
+
+
+def explain(mistake: Exception) -> str:
+    """One line on what was wrong; for a missing package, what to install and why."""
+    if isinstance(mistake, ModuleNotFoundError) and mistake.name is not None:
+        package = mistake.name.split(".")[0]
+        if package in EXTRAS:
+            extra, why = EXTRAS[package]
+            return f"{package} is not installed, and {why}; pip install 'lmenvs[{extra}]'"
+    return " ".join(str(mistake).split()) or type(mistake).__name__
+
+
+def _stopped(stop: KeyboardInterrupt, given: Sequence[str]) -> int:
+    from .support import Interrupted
+
+    line = "stopped"
+    if isinstance(stop, Interrupted):
+        again = [*given, *([] if "--resume" in given else ["--resume"])]
+        line = f"{stop}; go on with: lmenvs {shlex.join(again)}"
+    print(f"lmenvs: {line}", file=sys.stderr)
+    return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

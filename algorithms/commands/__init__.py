@@ -1,0 +1,1 @@
+"""What each `lmenvs` subcommand takes and does, one file per group."""

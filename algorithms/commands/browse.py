@@ -1,0 +1,147 @@
+"""`lmenvs list` and `lmenvs play`: see what there is, and see it played."""
+
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lmenvs.registration import TABLE, EnvSpec
+from lmenvs.types import Episode, write_episodes
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Show the environments, their turn limits, return ranges and tags.
+
+    Examples:
+      lmenvs list
+      lmenvs list --tag exact
+      lmenvs list --json --out environments.json
+    """
+
+    tag: str | None = None  # only environments with this tag
+    json: bool = False  # one JSON list instead of a table
+    out: Path | None = None  # write to this new file instead of the terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play one episode and show every turn.
+
+    Examples:
+      lmenvs play lmenvs/Maze-v0
+      lmenvs play "lmenvs/Maze-v0?layout=u" --policy random --seed 3
+      lmenvs play lmenvs/Wordle-v0 --policy human
+      lmenvs play lmenvs/Maze-v0 --policy hf:runs/demo
+    """
+
+    env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
+    """An id, with arguments behind a question mark: lmenvs/Maze-v0?layout=u"""
+    policy: str = "expert"
+    """random, expert, human, hf:FOLDER_OR_HUB_ID, openai:MODEL@URL or module:function"""
+    seed: int = 0  # which task is drawn
+    max_turns: int | None = None  # stop after this many turns
+    out: Path | None = None  # also write the episode to this new file, as a JSON line
+
+
+def list_environments(options: List) -> int:
+    """Print the table of environments."""
+    tags = sorted({tag for spec in TABLE.values() for tag in spec.tags})
+    if options.tag is not None and options.tag not in tags:
+        raise ValueError(f"no environment has the tag {options.tag!r}; tags are {', '.join(tags)}")
+    chosen = [spec for spec in TABLE.values() if options.tag is None or options.tag in spec.tags]
+    rows = [_row(spec) for spec in chosen]
+    text = json.dumps(rows, indent=2) if options.json else _table(chosen)
+    if options.out is None:
+        print(text)
+    else:
+        write_new(options.out, text + "\n")
+    return 0
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist yet.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if path.exists():
+        raise ValueError(f"--out {path}: expected a new file, got one that exists; name another")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _row(spec: EnvSpec) -> dict[str, object]:
+    return {
+        "id": spec.id,
+        "summary": spec.summary,
+        "turn_limit": spec.turn_limit,
+        "return_range": list(spec.return_range),
+        "tags": sorted(spec.tags),
+        "extra": spec.extra,
+        "installed": spec.extra is None or find_spec(spec.extra) is not None,
+        "references": {
+            env: {name: {"value": r.value, "source": r.source} for name, r in row.items()}
+            for env, row in spec.references.items()
+        },
+    }
+
+
+def _table(specs: list[EnvSpec]) -> str:
+    head = ("id", "turns", "return", "tags", "what")
+    rows: list[tuple[str, ...]] = [head]
+    for spec in specs:
+        low, high = spec.return_range
+        turns = "-" if spec.turn_limit is None else str(spec.turn_limit)
+        what = spec.summary
+        if spec.extra is not None and find_spec(spec.extra) is None:
+            what += f" (pip install 'lmenvs[{spec.extra}]')"
+        tags = " ".join(sorted(spec.tags))
+        rows.append((spec.id, turns, f"{low:g} to {high:g}", tags, what))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def play(options: Play) -> int:
+    """Play one episode and print it."""
+    from agents.rollout import collect
+
+    if options.out is not None and options.out.exists():
+        raise ValueError(
+            f"--out {options.out}: expected a new file, got one that exists; name another"
+        )
+    limit = options.max_turns
+    episodes = collect(options.env, options.policy, [options.seed], max_turns=limit)
+    if options.policy != "human":  # whoever played has seen it
+        print(transcript(episodes[0]))
+    print(_ending(episodes[0]))
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_episodes(options.out, episodes)
+    return 0
+
+
+def transcript(episode: Episode) -> str:
+    """An episode as text: what was said, what was answered, what it was worth."""
+    lines = [episode.instructions, ""]
+    for number, turn in enumerate(episode.turns, start=1):
+        mark = "" if turn.valid else f", invalid: {turn.error}"
+        lines += [
+            turn.observation,
+            f"[{number}] > {turn.action.text}   ({turn.reward:+g}{mark})",
+            "",
+        ]
+        if turn.feedback:
+            lines.insert(-1, turn.feedback)
+    return "\n".join([*lines, episode.final_observation])
+
+
+def _ending(episode: Episode) -> str:
+    how = "truncated" if episode.truncated else "solved" if episode.success else "not solved"
+    return f"\n{how} after {len(episode.turns)} turns, return {episode.total_reward:g}"

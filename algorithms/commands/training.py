@@ -1,0 +1,116 @@
+"""`lmenvs pretrain` and `lmenvs train`: options are made from each algorithm's own Config."""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agents.making import model_folder
+from lmenvs.registration import make
+
+from .reporting import write_report
+
+ALGORITHMS = {
+    "archer": "off-policy critic per turn, policy gradient per token (ArCHer)",
+    "behaviour_cloning": "imitate episodes, all or the best of them",
+    "reinforce": "policy gradient with a leave-one-out baseline",
+    "turn_ppo": "PPO with advantages per turn",
+}
+
+_TRAIN_HELP = """{summary}
+
+Examples:
+  lmenvs train {name} --env {env} --model runs/start --out runs/{name}
+  lmenvs train {name} --env {env} --model runs/start --out runs/{name} --resume"""
+
+_PRETRAIN_HELP = """Make a tiny language model on the spot and clone scripted play; no download.
+
+Examples:
+  lmenvs pretrain --env {env} --out runs/start
+  lmenvs pretrain --env lmenvs/Maze-v0 --demonstrator expert --episodes 500 --out runs/start"""
+
+_ENV = '"lmenvs/TextWorldCoinCollector-v0?level=104&admissible=true&description=name"'
+
+
+def pretrain_options() -> type:
+    """The options of `lmenvs pretrain`."""
+    module = importlib.import_module("algorithms.behaviour_cloning")
+    fields = [_ENV_FIELD, _OUT_FIELD, _RESUME_FIELD, _config_field(module.TinyConfig)]
+    options = dataclasses.make_dataclass("Pretrain", fields, frozen=True, kw_only=True)
+    options.__doc__ = _PRETRAIN_HELP.format(env=_ENV)
+    return options
+
+
+def pretrain(options: Any) -> int:
+    """Make and clone the model."""
+    from .. import behaviour_cloning
+
+    make(options.env).close()  # a mistake is told before a folder is made for the run
+    _finish(
+        behaviour_cloning.pretrain(options.env, options.out, options.config, resume=options.resume)
+    )
+    return 0
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Train with the algorithm that the first argument names."""
+    from ..cli import parse
+
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name not in ALGORITHMS:
+        near = difflib.get_close_matches(name, ALGORITHMS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALGORITHMS)}"
+        raise ValueError(f"expected an algorithm, got {name or 'none'!r}; {hint}")
+    module = importlib.import_module(f"algorithms.{name}")
+    fields = [_ENV_FIELD, _MODEL_FIELD, _OUT_FIELD, _RESUME_FIELD, _config_field(module.Config)]
+    maker = dataclasses.make_dataclass("Train", fields, frozen=True, kw_only=True)
+    maker.__doc__ = _TRAIN_HELP.format(summary=module.__doc__, name=name, env=_ENV)
+    options = parse(maker, f"lmenvs train {name}", arguments[1:])
+    make(options.env).close()  # mistakes are told before a folder is made for the run
+    model = model_folder(options.model)
+    _finish(module.train(options.env, model, options.out, options.config, resume=options.resume))
+    return 0
+
+
+def _overview() -> str:
+    lines = [
+        "usage: lmenvs train ALGORITHM [OPTIONS]",
+        "",
+        "Improve a model on an environment.",
+        "",
+    ]
+    lines += [f"  {name:<20}{summary}" for name, summary in ALGORITHMS.items()]
+    lines += [
+        "",
+        "Examples:",
+        f"  lmenvs train turn_ppo --env {_ENV} --model runs/start --out runs/ppo",
+        "  lmenvs train archer --help",
+    ]
+    return "\n".join(lines)
+
+
+def _finish(out: Path) -> None:
+    write_report([out], out / "report.html", f"{out.name}: training")
+    print(f"written to {out}; score it with: lmenvs eval --env ENV --policy hf:{out} --out DIR")
+
+
+def _described(name: str, kind: object, text: str, **default: Any) -> tuple[str, Any, Any]:
+    described = Annotated[kind, tyro.conf.arg(help=text)]  # pyright: ignore[reportInvalidTypeForm]
+    return (name, described, dataclasses.field(**default))
+
+
+def _config_field(config: Any) -> tuple[str, Any, Any]:
+    return ("config", config, dataclasses.field(default=config()))
+
+
+_ENV_FIELD = _described("env", str, "the environment, with arguments behind a question mark")
+_MODEL_FIELD = _described("model", str, "a model folder, a run's --out folder or a hub id")
+_OUT_FIELD = _described("out", Path, "a new folder for the run; with --resume, the run's folder")
+_RESUME_FIELD = _described("resume", bool, "go on from the last checkpoint in --out", default=False)

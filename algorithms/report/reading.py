@@ -1,0 +1,189 @@
+"""What a report says, read from run folders: configuration, curves, scores, transcripts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmenvs.types import Episode, read_episodes
+
+from ..runs import read_config
+
+GREEDY = (" greedy", "-greedy", "_greedy", "/greedy", " (greedy)", "?temperature=0")
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What an algorithm thought of an episode's turns."""
+
+    advantages_T: tuple[float, ...]
+    values_T: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run folder, read.
+
+    Attributes:
+        name: The folder's name.
+        record: config.json: `config`, `versions`, `command`, `commit`, `machine`.
+        metrics: The lines of metrics.jsonl.
+        episodes: The episodes it kept.
+        credit: By episode id.
+        results: One row for each environment and policy that was scored.
+    """
+
+    name: str
+    record: dict[str, Any]
+    metrics: tuple[dict[str, Any], ...]
+    episodes: tuple[Episode, ...]
+    credit: dict[str, Credit]
+    results: tuple[dict[str, Any], ...]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options of the run."""
+        return self.record.get("config", {})
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm's name; for runs that train nothing, the folder's."""
+        return str(self.config.get("algorithm", self.name))
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read one run folder; files that a run of its kind does not write may be missing.
+
+    Raises:
+        ValueError: if the folder is no run, or a file in it is broken.
+    """
+    record = read_config(folder)
+    episodes = folder / "episodes.jsonl"
+    return RunRecord(
+        name=folder.resolve().name,
+        record=record,
+        metrics=tuple(_json_lines(folder / "metrics.jsonl")),
+        episodes=tuple(read_episodes(episodes)) if episodes.is_file() else (),
+        credit={
+            line["episode"]: Credit(
+                tuple(line["advantages"]), tuple(line["values"]) if line["values"] else None
+            )
+            for line in _json_lines(folder / "credit.jsonl")
+        },
+        results=tuple(_results(folder / "summary.json")),
+    )
+
+
+def _json_lines(file: Path) -> list[dict[str, Any]]:
+    if not file.is_file():
+        return []
+    lines: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{file}, line {number}: expected one JSON object, got a broken one: {error}; "
+                "delete the line"
+            ) from error
+    return lines
+
+
+def _results(file: Path) -> list[dict[str, Any]]:
+    """Rows of scores, from `{"results": [...]}` or `{"env": ..., "policies": {name: ...}}`."""
+    if not file.is_file():
+        return []
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        if "results" in summary:
+            rows = list(summary["results"])
+        else:
+            rows = [
+                {"env": summary["env"], **row, "policy": name}
+                for name, row in summary["policies"].items()
+            ]
+        for row in rows:
+            row["success"]["mean"], row["return"]["mean"], row["policy"], row["env"]
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{file}: expected the summary of an evaluation, got something else ({error}); "
+            "evaluate again"
+        ) from error
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One policy on one environment: as sampled, and greedy where that was measured too."""
+
+    env: str
+    policy: str
+    sampled: dict[str, Any]
+    greedy: dict[str, Any] | None
+
+
+def score_rows(runs: Sequence[RunRecord]) -> list[ScoreRow]:
+    """The score table; a policy and its greedy self share a row."""
+    plain: dict[tuple[str, str], dict[str, Any]] = {}
+    greedy: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        for row in run.results:
+            env, policy = row["env"], row["policy"]
+            suffix = next((end for end in GREEDY if policy.endswith(end)), None)
+            if suffix is not None:
+                greedy[env, policy.removesuffix(suffix)] = row
+            else:
+                # two runs may have scored policies of one name
+                key = (env, policy)
+                plain[(env, f"{policy} · {run.name}") if key in plain else key] = row
+    rows = [
+        ScoreRow(env, policy, row, greedy.pop((env, policy), None))
+        for (env, policy), row in plain.items()
+    ]
+    rows += [
+        ScoreRow(env, f"{policy} (greedy)", row, None) for (env, policy), row in greedy.items()
+    ]
+    return rows
+
+
+def environment_turns(run: RunRecord) -> list[float]:
+    """How many environment turns a training run had taken by each line of its metrics."""
+    total, turns = 0.0, list[float]()
+    for line in run.metrics:
+        if "rollout/total_turns" in line:
+            total = float(line["rollout/total_turns"])
+        else:
+            played = float(run.config.get("episodes", 1))
+            total += float(line.get("rollout/turns", 0.0)) * played
+        turns.append(total)
+    return turns
+
+
+def chosen_episodes(run: RunRecord, most: int) -> list[Episode]:
+    """At most `most` episodes to show: spread over the run, failures beside successes."""
+    if len(run.episodes) <= most:
+        return list(run.episodes)
+    groups = [[e for e in run.episodes if e.success], [e for e in run.episodes if not e.success]]
+    smaller = min(len(group) for group in groups)
+    share = min(smaller, most // 2)
+    wanted = [share if len(group) == smaller else most - share for group in groups]
+    if len(groups[0]) == len(groups[1]):
+        wanted = [most - share, share]
+    picked: set[str] = set()
+    for group, count in zip(groups, wanted, strict=True):
+        picked.update(
+            group[round(i * (len(group) - 1) / max(count - 1, 1))].id for i in range(count)
+        )
+    return [e for e in run.episodes if e.id in picked]
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A configuration as (name, value) lines, nested names joined by dots."""
+    lines: list[tuple[str, str]] = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            lines += flat(value, f"{prefix}{name}.")
+        else:
+            lines.append((prefix + name, value if isinstance(value, str) else json.dumps(value)))
+    return lines
