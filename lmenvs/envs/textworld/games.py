@@ -23,6 +23,7 @@ from lmenvs.splits import split_of
 
 from . import archive, cache
 from .engine import textworld
+from .houses import coin_house
 
 GENERATOR = "textworld-1.7"  # part of every recipe: another generator makes other games
 _LOCK = threading.RLock()
@@ -157,7 +158,6 @@ def generate(recipe: Recipe) -> Any:
         ValueError: if the generator finds no game for this number.
     """
     package = textworld()
-    from textworld.challenges.tw_coin_collector import coin_collector
     from textworld.generator import make_game
 
     options = package.GameOptions()
@@ -169,7 +169,7 @@ def generate(recipe: Recipe) -> Any:
         try:
             if recipe.family == "coin_collector":
                 options.grammar.allowed_variables_numbering = True
-                return coin_collector.make_game("simple", options)
+                return coin_house(options)
             return make_game(options)
         # whatever the generator stumbles over, the answer is that this number has no game
         except Exception as error:
