@@ -50,8 +50,8 @@ class Maze(TextEnv):
         up.` alone. An illegal text is answered by a sentence in front of it.
 
     Rewards:
-        -1 for a move, 0 for the move that reaches the goal, -4 for an illegal text (0 under
-        `on_invalid="noop"`). After 100 moves the 101st, whatever it is, costs -1 and moves nothing.
+        -1 for a move, 0 for the move that reaches the goal, -4 for an illegal text under
+        `on_invalid="penalise"` (the default) and "terminate", 0 under "noop". After 100 moves the 101st, whatever it is, costs -1 and moves nothing.
 
     Episode end:
         Terminated at the goal (success), with the 101st move (failure), and on an illegal text

@@ -60,8 +60,9 @@ class Wordle(TextEnv):
         sentence without marks. The last observation of a lost game names the word.
 
     Rewards:
-        -1 for each guess that misses, 0 for the one that solves, -1 for an invalid one (0 under
-        `on_invalid="noop"`): between -6 and 0 for an episode.
+        -1 for each guess that misses, 0 for the one that solves, -1 for an invalid one under
+        `on_invalid="penalise"` (the default) and "terminate", 0 under "noop": between -6 and 0 for
+        an episode.
 
     Episode end:
         Terminated when solved, after six tries, and on an invalid guess under
