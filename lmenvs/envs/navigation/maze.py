@@ -46,12 +46,13 @@ class Maze(TextEnv):
         `malformed`; it uses a move.
 
     Observations:
-        Full: `Goal: row 8, column 6. You: row 1, column 1. Walls: left, up.` Partial: `Walls: left,
-        up.` alone. An illegal text is answered by a sentence in front of it.
+        Full: `Goal: row 8, column 6. You: row 1, column 1. Walls: left, up,
+        down.` Partial: `Walls: left, up, down.` alone. An illegal text is answered by a sentence in front of it.
 
     Rewards:
         -1 for a move, 0 for the move that reaches the goal, -4 for an illegal text under
-        `on_invalid="penalise"` (the default) and "terminate", 0 under "noop". After 100 moves the 101st, whatever it is, costs -1 and moves nothing.
+        `on_invalid="penalise"` (the default) and "terminate", 0 under "noop". After
+        100 moves the 101st, whatever it is, costs -1 and moves nothing.
 
     Episode end:
         Terminated at the goal (success), with the 101st move (failure), and on an illegal text
