@@ -46,8 +46,8 @@ class Maze(TextEnv):
         `malformed`; it uses a move.
 
     Observations:
-        Full: `Goal: row 8, column 6. You: row 1, column 1. Walls: left, up,
-        down.` Partial: `Walls: left, up, down.` alone. An illegal text is answered by a sentence in front of it.
+        Full: `Goal: row 8, column 6. You: row 2, column 3. Walls: left, right.` Partial: `Walls:
+        left, right.` alone. An illegal text is answered by a sentence in front of it.
 
     Rewards:
         -1 for a move, 0 for the move that reaches the goal, -4 for an illegal text under
