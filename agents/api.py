@@ -8,7 +8,7 @@ connection that broke) are made again, later and later. Everything else stops in
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 import httpx
@@ -56,8 +56,8 @@ class _Passing(Exception):
 class OpenAIPolicy:
     """Answers conversations through `POST <base url>/chat/completions`.
 
-    The key comes from LMENVS_API_KEY, or else OPENAI_API_KEY; without one none is sent. Each request
-    carries a `seed` made from the conversation's; servers that support it sample by it.
+    The key comes from LMENVS_API_KEY, or else OPENAI_API_KEY; without one none is sent. Each
+    request carries a `seed` made from the conversation's; servers that support it sample by it.
 
     Args:
         model: The model's name at the endpoint.
@@ -124,12 +124,16 @@ class OpenAIPolicy:
 
         Raises:
             ConnectionError: where nobody answers at the address, or not within the tries.
-            ValueError: where the endpoint refuses (key, model, parameter) or answers something else.
+            ValueError: where the endpoint refuses (key, model, parameter) or is of another kind.
         """
         pool = ThreadPoolExecutor(min(self._concurrency, max(1, len(conversations))))
         given_up = threading.Event()
         try:
-            return list(pool.map(lambda one: self._answer(one, given_up), conversations))
+            replies = [pool.submit(self._answer, one, given_up) for one in conversations]
+            over, _ = wait(replies, return_when=FIRST_EXCEPTION)
+            for reply in over:
+                reply.result()  # raises what the first failure raised, without waiting for others
+            return [reply.result() for reply in replies]
         finally:
             # after a failure or Ctrl-C the requests that wait must not be made any more
             given_up.set()
@@ -216,7 +220,7 @@ class OpenAIPolicy:
         try:
             reply = response.json()
             choice = reply["choices"][0]
-            text = choice["message"]["content"] or ""  # null where the model said nothing
+            action = self._parse(choice["message"]["content"] or "")  # null: it said nothing
             usage = reply.get("usage") or {}
             counted = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -231,7 +235,7 @@ class OpenAIPolicy:
                 self._usage.completion_tokens + counted[1],
             )
         finish = "length" if choice.get("finish_reason") == "length" else "stop"
-        return Action(self._parse(text), finish=finish)
+        return Action(action, finish=finish)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

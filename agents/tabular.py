@@ -70,14 +70,16 @@ class TabularSoftmaxPolicy:
         weights = np.exp((logits - logits.max()) / self.temperature)
         return weights / weights.sum()
 
-    __call__ = probabilities
+    def __call__(self, key: str, actions: Sequence[str]) -> list[float]:
+        """`probabilities` as a list, for `exact.solve`."""
+        return self.probabilities(key, actions).tolist()
 
     def log_probability(self, key: str, actions: Sequence[str], action: str) -> float:
         """The natural logarithm of pi(action | key)."""
         return math.log(self.probabilities(key, actions)[actions.index(action)])
 
     def score(self, key: str, actions: Sequence[str], action: str) -> Floats:
-        """The gradient of log pi(action | key) by its row: (1[a = action] - pi(a)) / temperature."""
+        """The gradient of log pi(action | key) by its row: (1[a = action] - pi(a)) / T."""
         if self.temperature == 0:
             raise ValueError("temperature 0 is greedy and has no gradient; set it above 0")
         chosen = np.eye(len(actions))[actions.index(action)]

@@ -1,6 +1,7 @@
 """An OpenAI-compatible server on the loopback address, which can be told to fail first."""
 
 import contextlib
+import io
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,11 +34,12 @@ class Echo:
 
 
 class FailingServer(PolicyServer):
-    """Plays the listed failures first, one per request; keeps headers and bodies."""
+    """Plays the listed failures first, one per request; with `keep`, keeps headers and bodies."""
 
     def __init__(self, policy: Policy, failures: Sequence[Failure] = (), model: str = "tiny"):
         super().__init__(policy, model, handler=_FailingHandler)
         self.failures = list(failures)
+        self.keep = False
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.lock = threading.Lock()
         self.stopped = threading.Event()
@@ -49,11 +51,15 @@ class _FailingHandler(Handler):
     def do_POST(self) -> None:
         with self.server.lock:
             failure = self.server.failures.pop(0) if self.server.failures else None
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.keep:
+            self.server.requests.append((dict(self.headers), json.loads(sent)))
         if failure is None:
+            connection, self.rfile = self.rfile, io.BytesIO(sent)
             super().do_POST()
+            self.rfile = connection  # which may bring the next request
             return
         status, content, headers = failure
-        self.rfile.read(int(self.headers["Content-Length"]))
         if status <= 0:
             self.server.stopped.wait(5.0 if status < 0 else 0.0)
             self.close_connection = True
