@@ -135,6 +135,8 @@ def play(
     Returns the episodes in the order of the starts. Where `crashes` is given, an exception in an
     environment is recorded there and leaves None in the episode's place.
     """
+    if len({start.id for start in starts}) < len(starts):
+        raise ValueError("expected every episode once, got one twice; leave the repetition out")
     played: list[Episode | None] = [None] * len(starts)
     waiting = iter(enumerate(starts))
     width = 1 if source.instance else limits.width
@@ -148,6 +150,8 @@ def play(
                 with _guarded(slot, crashes):
                     slot.begin()
                     alive.append(slot)
+                if slot.crashed:
+                    environments.drop(slot.env)
             if alive:
                 over = _turn(alive, policy, crashes)
                 alive = [slot for slot in alive if slot not in over]
@@ -159,10 +163,12 @@ def play(
                 continue  # every reset of this round crashed
             for slot in over:
                 played[slot.index] = slot.episode
-                if slot.episode is not None:
-                    environments.give_back(slot.env)
-                    if limits.on_episode is not None:
-                        limits.on_episode(slot.episode)
+                if slot.episode is None:
+                    environments.drop(slot.env)
+                    continue
+                environments.give_back(slot.env)
+                if limits.on_episode is not None:
+                    limits.on_episode(slot.episode)
     finally:
         if limits.forget and alive:  # an exception left them half-played
             policy.forget([slot.start.id for slot in alive])

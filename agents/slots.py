@@ -1,5 +1,6 @@
 """An episode under way: Slot keeps one and the environment it is played in; nothing here steps."""
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,6 +153,13 @@ class Environments:
     def give_back(self, env: AnyEnv) -> None:
         """This one is free again."""
         self._idle.append(env)
+
+    def drop(self, env: AnyEnv) -> None:
+        """This one broke and is not used again."""
+        if not self._source.instance:
+            self._made = [other for other in self._made if other is not env]
+            with contextlib.suppress(Exception):  # what broke it has been recorded already
+                env.close()
 
     def close(self) -> None:
         """Close what was made here."""

@@ -163,3 +163,8 @@ def test_ids_sampled_behind_another_prompt_are_left_out_of_a_retry() -> None:
 def test_continuations_below_one_are_refused() -> None:
     with pytest.raises(ValueError, match="k=0 continuations; expected at least 1"):
         branch(Dice, rolls(1), played(), [0], 0)
+
+
+def test_a_turn_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="every episode once, got one twice"):
+        branch(Dice, rolls(1), played(), [1, 1])

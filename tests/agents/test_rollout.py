@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import gymnasium
 import pytest
@@ -8,7 +9,7 @@ import lmenvs
 from agents.protocols import Conversation
 from agents.rollout import collect, evaluate
 from agents.scripted import NoisyPolicy, RandomPolicy
-from lmenvs import Action, Episode, Message
+from lmenvs import Action, Episode, Message, Outcome
 from tests.support.games import Dice, Scripted, dice_in_the_table, in_turn, rolls
 
 OPEN, PUT, CLOSE = (
@@ -186,6 +187,37 @@ def test_a_crash_of_the_environment_scores_for_nobody() -> None:
     ]
     alone = evaluate(Dice, stubborn, seeds=[0, 2, 3, 5])
     assert report.returns == alone.returns
+
+
+def test_an_environment_that_broke_is_closed_and_not_used_again() -> None:
+    made: list[Dice] = []
+    closed: list[Dice] = []
+
+    class Fragile(Dice):
+        def close(self) -> None:
+            closed.append(self)
+            if "crash" in self.said:
+                raise RuntimeError("the lid is stuck")
+
+        def reset(self, **arguments: Any) -> tuple[str, dict[str, Any]]:
+            assert "crash" not in self.said
+            return super().reset(**arguments)
+
+        def _play(self, action: str) -> Outcome:
+            self.said.append(action)
+            return super()._play(action)
+
+        said: list[str]
+
+    def make() -> Fragile:
+        made.append(env := Fragile())
+        env.said = []
+        return env
+
+    policy = Scripted(lambda one: "crash" if one.seed[1] in (1, 4) else "stop")
+    report = evaluate(make, policy, episodes=9, width=2)
+    assert report.n == 7 and len(report.crashes) == 2
+    assert len(made) == 4 and sorted(map(id, closed)) == sorted(map(id, made))
 
 
 def test_if_every_episode_crashes_the_first_exception_is_raised() -> None:
