@@ -195,7 +195,7 @@ class TextWorldEnv(TextEnv):
             error = "inadmissible" if answer.understood else "malformed"
             return self._invalid(error, self._show(answer.text), penalty=0.0)
         if answer.state.key != state.key:
-            self._commands = (*self._commands, command.text)
+            self._commands = (*self._commands, answer.command)
             self._states.append(answer.state)
         return self._outcome(state, answer)
 

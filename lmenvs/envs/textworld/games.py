@@ -151,6 +151,18 @@ def _quiet() -> Generator[None]:
         random.setstate(python_state)
 
 
+@contextmanager
+def _own_rules() -> Generator[None]:
+    """TextWorld's default rules are those of the package, whatever the working directory holds."""
+    from textworld.generator import data
+
+    given, data.KB = data.KB, rules_of("quest")
+    try:
+        yield
+    finally:
+        data.KB = given
+
+
 def generate(recipe: Recipe) -> Any:
     """The `textworld.Game` of a recipe, not compiled: the same in every process.
 
@@ -165,7 +177,7 @@ def generate(recipe: Recipe) -> Any:
     options.seeds = recipe.number
     for name, value in recipe.parameters:
         setattr(options, name, value)
-    with _LOCK, _quiet():
+    with _LOCK, _quiet(), _own_rules():
         try:
             if recipe.family == "coin_collector":
                 options.grammar.allowed_variables_numbering = True

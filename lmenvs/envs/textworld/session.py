@@ -55,10 +55,12 @@ class Answer:
         valid: It was an action of the game.
         understood: The interpreter's parser could read it.
         progress_sign: TextWorld's intermediate reward: 1 nearer to the goal, -1 farther, 0 neither.
+        command: The admissible command that it amounts to, or its own words if there is no one.
     """
 
     text: str
     state: State
+    command: str = ""
     valid: bool = True
     understood: bool = True
     progress_sign: int = 0
@@ -103,20 +105,23 @@ class Session:
         reply = read_reply(self._story.step(command)[0], self._traced)
         understood = NOT_UNDERSTOOD.search(reply.text) is None
         old, sign = self.state, 0
-        recognised = False
+        done: list[str] = []
         if self._plan is not None:
-            sign, recognised = self._plan.follow(reply)
+            sign, done = self._plan.follow(reply)
         score = old.score if reply.score is None else reply.score
         title = reply.title if reply.title and not reply.ending else old.title
         new = self._state(title, score, reply, command)
         unchanged = new.key == old.key if self._plan is not None else not understood
         if reply.waits or unchanged:
             self._story.set_state(before)
-            valid = recognised or command in (old.commands or ()) or self._plan is None
-            return Answer(reply.text, old, valid and understood and not reply.waits, understood)
+            valid = bool(done) or command in (old.commands or ()) or self._plan is None
+            valid = valid and understood and not reply.waits
+            return Answer(reply.text, old, command, valid, understood)
+        if len(done) == 1 and done[0] in (old.commands or ()):
+            command = done[0]  # "e" and "go east" lead on as one
         self.state = new
         self.prefix = (*self.prefix, command)
-        return Answer(reply.text, new, progress_sign=sign)
+        return Answer(reply.text, new, command, progress_sign=sign)
 
     def _state(
         self, title: str, score: int, reply: Reply | None, command: str | None = None
@@ -148,24 +153,25 @@ class Plan:
         self._moves: dict[str, tuple[str, int]] = {}
         self._count = 0
 
-    def follow(self, reply: Reply) -> tuple[int, bool]:
-        """Take over what happened: (TextWorld's intermediate reward, anything recognised)."""
-        before, recognised = self._progression.winning_policy, False
+    def follow(self, reply: Reply) -> tuple[int, list[str]]:
+        """Take over what happened: (intermediate reward, the commands it amounts to)."""
+        before = self._progression.winning_policy
+        done: list[str] = []
         for event in reply.events:
             # sorted, because the logic lists actions in the order of hashes
             valid = sorted(self._progression.valid_actions, key=str)
             action = self._words.detect_action(event, valid)
             if action is not None:
-                recognised = True
+                done += self._words.gen_commands_from_actions([action])
                 self._progression.update(action)
                 self._note_moves()
         if reply.won or reply.lost:
-            return (1 if reply.won else -1), recognised
+            return (1 if reply.won else -1), done
         after = self._progression.winning_policy
         if before is None or after is None:
-            return (0 if before is None else -1), recognised
+            return (0 if before is None else -1), done
         difference = len(before) - len(after)
-        return (difference > 0) - (difference < 0), recognised
+        return (difference > 0) - (difference < 0), done
 
     def _note_moves(self) -> None:
         facts = frozenset(self._progression.state.facts)
