@@ -155,10 +155,8 @@ class TextEnv(gymnasium.Env[str, str]):
             self._resets += 1
         self._draw_chance(noise)
         self._turn = 0
-        self._over, self._started = (
-            True,
-            False,
-        )  # should `_begin` refuse an option, nothing is played
+        # should `_begin` refuse an option, no half-begun episode can be played
+        self._over, self._started = True, False
         task = np.random.default_rng((self._seed, self._resets))
         self._observation = self._begin(task, given)
         self._over, self._started = False, True

@@ -44,6 +44,12 @@ def test_a_string_reads_as_a_user_expects(text: str, arguments: dict[str, object
     assert parse_env_string(text) == ("lmenvs/Maze-v0", arguments)
 
 
+@pytest.mark.parametrize("text", ["104", "true", "null", "[1]", '"', "1e3", "a=b&c", "ü 日"])
+def test_text_that_looks_like_something_else_stays_text(text: str):
+    name = format_env_string("lmenvs/Maze-v0", {"word": text})
+    assert parse_env_string(name) == ("lmenvs/Maze-v0", {"word": text})
+
+
 def test_a_string_without_values_is_refused():
     with pytest.raises(ValueError, match=r"expected ID\?key=value&key=value, got 'layout'"):
         parse_env_string("lmenvs/Maze-v0?layout")
