@@ -1,9 +1,10 @@
 """Text becomes tokens here and nowhere else: how a conversation reads to a language model.
 
 What the sampler was given is authoritative: the next prompt is the last prompt, the ids that were
-sampled, and the ids of what is new. `Chat.delta` renders only what is new, so earlier turns are never
-encoded again. Where a template would render the past differently once it is past (one that drops earlier
-thinking), the delta is impossible and `delta` returns None: the prompt is then rebuilt, `fresh`.
+sampled, and the ids of what is new. `Chat.delta` renders only what is new, so earlier turns are
+never encoded again. Where a template would render the past differently once it is past (one that
+drops earlier thinking), the delta is impossible and `delta` returns None: the prompt is then
+rebuilt, `fresh`.
 """
 
 from collections.abc import Sequence
@@ -66,8 +67,8 @@ class Chat:
             stopped: Whether those ids end with the stop token; if not, it is part of the delta.
 
         Returns:
-            The new ids, up to and including the prompt for the next answer; None if the format renders
-            the past differently now, so that only a fresh prompt is right.
+            The new ids, up to and including the prompt for the next answer; None if the format
+            renders the past differently now, so that only a fresh prompt is right.
         """
         if self.plain:
             ids = [] if stopped else [self.stop_id]
@@ -83,7 +84,9 @@ class Chat:
         return ([] if stopped else [self.stop_id]) + self._encode(tail + after[len(before) :])
 
     def save(self, model: PreTrainedModel, folder: str | Path) -> None:
-        """Write model and tokenizer as one folder that `from_pretrained` loads (LoRA: the adapter)."""
+        """Write model and tokenizer as one folder that `from_pretrained` loads (LoRA: the
+        adapter).
+        """
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -95,8 +98,8 @@ class Chat:
     def encode_action(self, text: str) -> list[int]:
         """The ids of an action that no model sampled (a demonstration), the stop token included.
 
-        The plain format writes a space before the text, so that a word has the same token at the start
-        of an action as within an observation; `decode` strips it.
+        The plain format writes a space before the text, so that a word has the same token at the
+        start of an action as within an observation; `decode` strips it.
         """
         return [*self._encode(" " + text if self.plain else text), self.stop_id]
 

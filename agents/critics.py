@@ -1,8 +1,8 @@
 """Critics that read a whole episode in one pass (torch): value heads on a causal decoder.
 
-Under causal attention the hidden state at a position has seen exactly what came before, so one forward pass
-over an episode yields every turn's value: V is read where the turn's first token is predicted (it has not
-seen the action), Q at the turn's last token (it has).
+Under causal attention the hidden state at a position has seen exactly what came before, so one
+forward pass over an episode yields every turn's value: V is read where the turn's first token is
+predicted (it has not seen the action), Q at the turn's last token (it has).
 """
 
 import copy
@@ -18,18 +18,27 @@ class TurnCritic(nn.Module):
     """Scalar heads on a copy of a language model's decoder; heads compute in float32.
 
     Args:
-        model: The causal LM whose decoder is copied (a policy knows the language of its game already).
+        model: The causal LM whose decoder is copied (a policy knows the language of its game
+            already).
         values: How many V heads.
         action_values: How many Q heads.
+        token_values: How many heads that judge single tokens from what precedes them.
     """
 
-    def __init__(self, model: PreTrainedModel, values: int = 1, action_values: int = 0):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        values: int = 1,
+        action_values: int = 0,
+        token_values: int = 0,
+    ):
         super().__init__()
         self.decoder = copy.deepcopy(decoder(model))
         self.decoder.requires_grad_(True)
         width = int(model.config.hidden_size)
         self.value_head = _head(width, values)
         self.action_value_head = _head(width, action_values) if action_values else None
+        self.token_value_head = _head(width, token_values) if token_values else None
 
     def encode(self, ids: Tensor, **kwargs: object) -> Tensor:
         """Hidden states [B, L, width] of token sequences."""
@@ -43,6 +52,11 @@ class TurnCritic(nn.Module):
         """Q heads [B, T, heads] at positions [B, T]; made with `action_values` > 0."""
         assert self.action_value_head is not None
         return self.action_value_head(_at(hidden, positions))
+
+    def token_values(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Token heads [B, N, heads] at positions [B, N]; made with `token_values` > 0."""
+        assert self.token_value_head is not None
+        return self.token_value_head(_at(hidden, positions))
 
 
 def _head(width: int, outputs: int) -> nn.Module:

@@ -1,10 +1,11 @@
-"""A causal language model as a policy (torch): batched sampling over conversations that keep their caches.
+"""A causal language model as a policy (torch): batched sampling over conversations that keep their
+caches.
 
-Each conversation owns one slot of a key-value store for as long as it lives, so a turn forwards only
-what is new: the last sampled token, the new observation, and the tokens of the answer. Sampled ids are
-never encoded again. Rows of different lengths share a forward pass: new tokens are padded on the right and
-masked by position. Each conversation samples from its own generator, so width and order change nothing
-but floating-point ties.
+Each conversation owns one slot of a key-value store for as long as it lives, so a turn forwards
+only what is new: the last sampled token, the new observation, and the tokens of the answer. Sampled
+ids are never encoded again. Rows of different lengths share a forward pass: new tokens are padded
+on the right and masked by position. Each conversation samples from its own generator, so width and
+order change nothing but floating-point ties.
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,7 @@ class Sampling:
 
 
 class SlotCache(Cache):
-    """Keys and values of many conversations, one slot each, written in place at each row's own length."""
+    """Keys and values of many conversations, one slot each, written in place at its own length."""
 
     def __init__(self) -> None:
         super().__init__(layers=[])
@@ -101,7 +102,9 @@ class SlotCache(Cache):
         *args: object,
         **kwargs: object,
     ) -> tuple[Tensor, Tensor]:
-        """Store the new keys and values [B, heads, Q, width]; return all that the rows may attend to."""
+        """Store the new keys and values [B, heads, Q, width]; return all that the rows may attend
+        to.
+        """
         while len(self._keys) <= layer_idx:
             batch, heads, _, width = key_states.shape
             shape = (max(self._slots, batch), heads, self._capacity, width)
@@ -122,7 +125,9 @@ class SlotCache(Cache):
         return self._seen
 
     def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        """(key positions, offset); the mask is given explicitly, so this only has to agree with it."""
+        """(key positions, offset); the mask is given explicitly, so this only has to agree with
+        it.
+        """
         return self._seen, 0
 
 
@@ -227,7 +232,9 @@ class LMPolicy:
         return lowest
 
     def _adopt(self, conversation: Conversation) -> _Slot:
-        """A new slot; where the messages carry their sampled ids, the sequence is rebuilt from those."""
+        """A new slot; where the messages carry their sampled ids, the sequence is rebuilt from
+        those.
+        """
         row = self._take_row()
         slot = self._slots[conversation.id] = _Slot(row)
         ids: list[int] = []
@@ -293,7 +300,9 @@ class LMPolicy:
         return list(zip(token_ids, logprobs, finish, strict=True))
 
     def _forward(self, slots: list[_Slot]) -> Tensor:
-        """Store the pending tokens of these slots; the logits [B, vocabulary] behind each one's last."""
+        """Store the pending tokens of these slots; the logits [B, vocabulary] behind each one's
+        last.
+        """
         device = self.model.device
         counts = torch.tensor([len(slot.pending) for slot in slots])
         starts = torch.tensor([slot.length for slot in slots])
@@ -393,8 +402,9 @@ def refuse_unsupported(model: PreTrainedModel) -> None:
     window = getattr(config, "sliding_window", None)
     if kinds != {"full_attention"} or (window and getattr(config, "use_sliding_window", True)):
         raise ValueError(
-            f"{name} has layers other than full attention ({', '.join(sorted(kinds))}, window {window}); "
-            "its cache cannot hold rows of different lengths here; use a full-attention model"
+            f"{name} has layers other than full attention ({', '.join(sorted(kinds))}, window "
+            f"{window}); its cache cannot hold rows of different lengths here; use a model with "
+            "full attention"
         )
 
 
@@ -416,11 +426,33 @@ def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreT
             )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype or torch.float32)
+        if (folder / "adapter_config.json").exists():
+            from peft import AutoPeftModelForCausalLM
+
+            model = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=True)
+        else:
+            # an absolute name, so that an adapter saved later finds its base from anywhere
+            name = str(folder.resolve()) if folder.exists() else path
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or torch.float32)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"cannot load a causal language model from {path}: {reason}") from error
     return model.eval(), Chat(tokenizer)
+
+
+def with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:
+    """The model with trainable low-rank adapters on every linear layer; the rest is frozen.
+
+    A model that has adapters already (a resumed run) keeps them.
+    """
+    if is_adapter(model):
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, config)  # type: ignore[return-value]  # it forwards to the model
 
 
 def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:

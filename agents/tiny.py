@@ -1,7 +1,9 @@
-"""A tiny causal language model made on the spot (torch): no download, an ordinary Hugging Face folder.
+"""A tiny causal language model made on the spot (torch): no download, an ordinary Hugging Face
+folder.
 
-The tokenizer is byte-level BPE trained on the texts the model will read, so that common phrases are single
-tokens and every Unicode string still encodes; the model is a small Llama with random weights.
+The tokenizer is byte-level BPE trained on the texts the model will read, so that common phrases are
+single tokens and every Unicode string still encodes; the model is a small Llama with random
+weights.
 """
 
 from collections.abc import Iterable
@@ -15,10 +17,12 @@ from .chat import PLAIN_END, PLAIN_ROLES
 
 PAD = "<|pad|>"
 PHRASE = r"\n?[,;]?[^,;:.!?\n]+|."
-"""What may become one token: a phrase between punctuation marks, with the comma or line break before it.
+"""What may become one token: a phrase between punctuation marks, with the comma or line break
+before it.
 
-Games repeat themselves: "go east" or "-= Kitchen =-" as one token makes a turn about half as long as word
-by word, and training as much faster; texts that do not repeat fall apart into words and letters.
+Games repeat themselves: "go east" or "-= Kitchen =-" as one token makes a turn about half as long
+as word by word, and training as much faster; texts that do not repeat fall apart into words and
+letters.
 """
 
 
@@ -52,13 +56,13 @@ def make_tokenizer(texts: Iterable[str], vocabulary_size: int = 1536) -> PreTrai
 def make_model(
     tokenizer: PreTrainedTokenizerFast,
     *,
-    hidden: int = 192,
+    hidden: int = 160,
     layers: int = 3,
     heads: int = 4,
     context: int = 2048,
     seed: int = 0,
 ) -> LlamaForCausalLM:
-    """A Llama with random weights from `seed`; the defaults give 1.4 million parameters.
+    """A Llama with random weights from `seed`; the defaults give 1.1 million parameters.
 
     Args:
         tokenizer: Gives the vocabulary and the special ids.
@@ -71,7 +75,7 @@ def make_model(
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
-        intermediate_size=round(hidden * 8 / 3 / 32) * 32,
+        intermediate_size=3 * hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         max_position_embeddings=context,

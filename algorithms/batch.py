@@ -1,12 +1,12 @@
 """Episodes become tensors here and nowhere else (torch): one masked token sequence per episode.
 
-The ids a sampler was given and chose are laid end to end; only the tokens the policy chose are policy
-tokens. An episode whose prompt was rebuilt on the way (`Action.fresh`) becomes the fewest sequences whose
-prompts are prefixes; every policy token stands in exactly one of them. On truncation the final observation
-follows, masked, so that a bootstrap value can be read behind it.
+The ids a sampler was given and chose are laid end to end; only the tokens the policy chose are
+policy tokens. An episode whose prompt was rebuilt on the way (`Action.fresh`) becomes the fewest
+sequences whose prompts are prefixes; every policy token stands in exactly one of them. On
+truncation the final observation follows, masked, so that a bootstrap value can be read behind it.
 
-Rows are padded on the right and need no attention mask: under causal attention nothing before the padding
-can see it.
+Rows are padded on the right and need no attention mask: under causal attention nothing before the
+padding can see it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,12 @@ class TokenBatch:
         lengths: [B] tokens in each row.
         policy_mask: [B, L] True where the policy chose the token.
         turn_index: [B, L] the turn (within the row) a policy token belongs to; -1 elsewhere.
-        before_turn: [B, T] the position that predicts a turn's first policy token; 0 where no turn is.
+        before_turn: [B, T] the position that predicts a turn's first policy token; 0 where no turn
+            is.
         after_turn: [B, T] the position of a turn's last policy token; 0 where no turn is.
         turn_mask: [B, T] True where the row has that turn.
-        bootstrap: [B] the position behind which the rest of a truncated episode lies; -1 if terminated.
+        bootstrap: [B] the position behind which the rest of a truncated episode lies; -1 if
+            terminated.
         episode: [B] index of the row's episode in the list the batch was made from.
         first_turn: [B] which turn of its episode is the row's first.
     """
@@ -67,7 +69,11 @@ class TokenBatch:
         widths |= {"before_turn": turns, "after_turn": turns, "turn_mask": turns}
         picked = {f.name: getattr(self, f.name)[chosen] for f in fields(self)}
         return replace(
-            self, **{name: value[:, : widths[name]] if name in widths else value for name, value in picked.items()}
+            self,
+            **{
+                name: value[:, : widths[name]] if name in widths else value
+                for name, value in picked.items()
+            },
         )
 
     def to(self, device: torch.device) -> "TokenBatch":
@@ -85,7 +91,9 @@ class TokenBatch:
         return torch.where(self.policy_mask, grid.gather(1, index), torch.zeros(()))
 
     def turn_grid(self, values_T: Sequence[np.ndarray]) -> Tensor:
-        """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn is."""
+        """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn
+        is.
+        """
         grid = torch.zeros(self.turn_mask.shape)
         for row in range(len(self)):
             episode, first = int(self.episode[row]), int(self.first_turn[row])
@@ -198,7 +206,8 @@ def by_length(lengths: Tensor, tokens: int) -> Iterator[Tensor]:
 def policy_logprobs(
     model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The learner's own log-probabilities of the policy tokens, and the entropy where each was chosen.
+    """The learner's own log-probabilities of the policy tokens, and the entropy where each was
+    chosen.
 
     The output layer runs on the positions that predict policy tokens only; log-softmax in float32.
 

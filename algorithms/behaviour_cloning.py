@@ -1,11 +1,11 @@
 """Behaviour cloning on episodes, plain and filtered (torch): imitate what was played.
 
-L = -mean over the demonstrated tokens of log pi(token | everything before it). Filtered cloning keeps the
-best share of the episodes by return first (the %BC baseline of Chen et al., Decision Transformer, 2021,
-section 5; LMRL-Gym's filtered BC).
+L = -mean over the demonstrated tokens of log pi(token | everything before it). Filtered cloning
+keeps the best share of the episodes by return first (the %BC baseline of Chen et al., Decision
+Transformer, 2021, section 5; LMRL-Gym's filtered BC).
 
-`train` clones a model on an episode file or on the scripted play of an environment; `pretrain` first makes a
-tiny model and a tokenizer on the spot, so that nothing has to be downloaded.
+`train` clones a model on an episode file or on the scripted play of an environment; `pretrain`
+first makes a tiny model and a tokenizer on the spot, so that nothing has to be downloaded.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from lmenvs.types import Episode, read_episodes
 
 from . import losses, support
 from .batch import TokenBatch, by_length, make_batch, policy_logprobs
-from .metrics import rollout_metrics, update_metrics
+from .metrics import rollout_metrics, training_split, update_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,13 @@ class Config:
     demonstrator: str = "script:never-go-back"  # any policy spec; it plays the training split
     episodes: int = 2000  # how many demonstrations it plays
     demonstrations: str | None = None  # an episode file to imitate instead
-    keep: float = 1.0  # imitate this share of the episodes, best returns first; below 1 is filtered BC
+    keep: float = (
+        1.0  # imitate this share of the episodes, best returns first; below 1 is filtered BC
+    )
     epochs: int = 6  # passes over the demonstrations
-    learning_rate: float = 2e-3  # at its highest; warms up over 5 % of the steps, falls to 0 on a cosine
+    learning_rate: float = (
+        2e-3  # at its highest; warms up over 5 % of the steps, falls to 0 on a cosine
+    )
     batch_size: int = 32  # episodes per optimizer step
     max_norm: float = 1.0  # gradients longer than this are shortened
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
@@ -52,9 +56,9 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class TinyConfig:
-    """The model that `pretrain` makes; the defaults give about 1.4 million parameters."""
+    """The model that `pretrain` makes; the defaults give about 1.1 million parameters."""
 
-    hidden: int = 192  # width of the residual stream
+    hidden: int = 160  # width of the residual stream
     layers: int = 3  # transformer blocks
     heads: int = 4  # attention heads; must divide hidden
     context: int = 2048  # longest conversation in tokens
@@ -78,11 +82,19 @@ def demonstrations(env: str, config: Config) -> list[Episode]:
     if config.demonstrations is not None:
         episodes = [e for e in read_episodes(config.demonstrations) if e.turns]
         if not episodes:
-            raise ValueError(f"{config.demonstrations}: no episode with a turn; expected JSON lines of episodes")
+            raise ValueError(
+                f"{config.demonstrations}: no episode with a turn; expected JSON lines of episodes"
+            )
         return best(episodes, config.keep)
     seeds = np.random.default_rng((config.seed, 0)).integers(2**31, size=config.episodes).tolist()
     episodes = collect(
-        env, make_policy(config.demonstrator), seeds, split="train", policy_seed=config.seed, width=64, record=False
+        env,
+        make_policy(config.demonstrator),
+        seeds,
+        split=training_split(env),
+        policy_seed=config.seed,
+        width=64,
+        record=False,
     )
     return best(episodes, config.keep)
 
@@ -103,8 +115,16 @@ def update(
     return {**update_metrics(history), "loss/grad_norm": norm}
 
 
-def clone(run: support.Run, model: PreTrainedModel, chat: Chat, episodes: Sequence[Episode], config: Config) -> None:
-    """Imitate the episodes for some epochs, with checkpoints; goes on where the run folder stands."""
+def clone(
+    run: support.Run,
+    model: PreTrainedModel,
+    chat: Chat,
+    episodes: Sequence[Episode],
+    config: Config,
+) -> None:
+    """Imitate the episodes for some epochs, with checkpoints; goes on where the run folder
+    stands.
+    """
     batch = make_batch(episodes, chat)
     steps_per_epoch = -(-len(batch) // config.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
@@ -116,7 +136,10 @@ def clone(run: support.Run, model: PreTrainedModel, chat: Chat, episodes: Sequen
         schedule.load_state_dict(state["schedule"])
         start = state["iteration"]
     played = rollout_metrics(episodes)
-    with support.interruptible() as stop, support.progress("behaviour cloning", config.epochs * steps_per_epoch) as advance:
+    with (
+        support.interruptible() as stop,
+        support.progress("behaviour cloning", config.epochs * steps_per_epoch) as advance,
+    ):
         advance(start * steps_per_epoch)
         for epoch in range(start, config.epochs):
             order = np.random.default_rng((config.seed, 1 + epoch)).permutation(len(batch))
@@ -126,9 +149,19 @@ def clone(run: support.Run, model: PreTrainedModel, chat: Chat, episodes: Sequen
                 schedule.step()
                 advance(1, loss=history[-1]["loss/negative_log_likelihood"])
             means = {name: float(np.mean([row[name] for row in history])) for name in history[0]}
-            run.log(epoch, {**means, **{f"demonstration/{k.removeprefix('rollout/')}": v for k, v in played.items()}})
+            run.log(
+                epoch,
+                {
+                    **means,
+                    **{f"demonstration/{k.removeprefix('rollout/')}": v for k, v in played.items()},
+                },
+            )
             if stop.requested or (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
-                state = {"iteration": epoch + 1, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+                state = {
+                    "iteration": epoch + 1,
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                }
                 run.save(lambda folder: chat.save(model, folder), state)
             if stop.requested:
                 break
@@ -157,8 +190,12 @@ def train(
     return run.path
 
 
-def pretrain(env: str, out: str | Path, config: TinyConfig = TinyConfig(), *, resume: bool = False) -> Path:
-    """Make a tiny model and its tokenizer, and clone it on scripted play; returns the run folder."""
+def pretrain(
+    env: str, out: str | Path, config: TinyConfig = TinyConfig(), *, resume: bool = False
+) -> Path:
+    """Make a tiny model and its tokenizer, and clone it on scripted play; returns the run
+    folder.
+    """
     given = {"algorithm": "pretrain", "env": env, **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     episodes = demonstrations(env, config.clone)

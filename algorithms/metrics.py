@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from agents.sources import takes_split
+from lmenvs.registration import parse_env_string
 from lmenvs.types import Episode
 
 
 def rollout_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
-    """What the policy did: return, success, turns, tokens per turn, invalid actions, equal groups."""
+    """What the policy did: return, success, turns, tokens per turn, invalid actions, equal
+    groups.
+    """
     turns = [turn for episode in episodes for turn in episode.turns]
     returns: dict[str, list[float]] = {}
     for episode in episodes:
@@ -21,7 +25,9 @@ def rollout_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         "rollout/tokens_per_turn": sum(len(turn.action.token_ids) for turn in turns) / count,
         "rollout/invalid_rate": sum(not turn.valid for turn in turns) / count,
         "rollout/truncated": float(np.mean([episode.truncated for episode in episodes])),
-        "rollout/equal_groups": float(np.mean([len(set(group)) == 1 for group in returns.values()])),
+        "rollout/equal_groups": float(
+            np.mean([len(set(group)) == 1 for group in returns.values()])
+        ),
     }
 
 
@@ -36,7 +42,9 @@ def credit_metrics(advantages_ET: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def update_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """One iteration's numbers from those of its steps: the largest of `*_max`, the mean of the rest."""
+    """One iteration's numbers from those of its steps: the largest of `*_max`, the mean of the
+    rest.
+    """
     names = sorted({name for row in history for name in row})
     gathered = {name: [row[name] for row in history if name in row] for name in names}
     return {
@@ -48,9 +56,15 @@ def update_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def normalised(advantages_ET: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Centre and scale over all turns of all episodes (a turn counts once, however long it is).
 
-    Centring over turns matters where failures are longer than successes: centred over episodes, the many
-    turns of the failures outweigh the few of the successes.
+    Centring over turns matters where failures are longer than successes: centred over episodes, the
+    many turns of the failures outweigh the few of the successes.
     """
     flat = np.concatenate([np.zeros(0), *advantages_ET])
     mean, scale = flat.mean(), flat.std() + 1e-8
     return [(advantages_T - mean) / scale for advantages_T in advantages_ET]
+
+
+def training_split(env: str) -> str | None:
+    """The split to train on: "train" where the environment has splits and its string names none."""
+    env_id, kwargs = parse_env_string(env)
+    return "train" if takes_split(env_id) and "split" not in kwargs else None

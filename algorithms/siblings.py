@@ -1,10 +1,11 @@
 """Fresh actions at every turn of recorded episodes, sampled and scored in shared passes (torch).
 
-Off-policy critics and actors ask what the policy would say now at states it met before. Written out, each
-such answer needs its own copy of the episode so far. Here all of them hang on one copy as branches: a
-branch's tokens attend to the episode up to the observation they answer, and to their own branch, never to
-each other; their positions continue from that observation. One pass over the episode and one short pass per
-token then serve all turns at once. Tests compare it with the written-out form.
+Off-policy critics and actors ask what the policy would say now at states it met before. Written
+out, each such answer needs its own copy of the episode so far. Here all of them hang on one copy as
+branches: a branch's tokens attend to the episode up to the observation they answer, and to their
+own branch, never to each other; their positions continue from that observation. One pass over the
+episode and one short pass per token then serve all turns at once. Tests compare it with the
+written-out form.
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ class Grown:
 
 def _origins(batch: TokenBatch, count: int) -> tuple[Tensor, Tensor]:
     """For each branch the column it hangs on, and whether its turn exists: [B, N] each."""
-    return batch.before_turn.repeat_interleave(count, 1), batch.turn_mask.repeat_interleave(count, 1)
+    return batch.before_turn.repeat_interleave(count, 1), batch.turn_mask.repeat_interleave(
+        count, 1
+    )
 
 
 @torch.no_grad()
@@ -106,7 +109,9 @@ def sample_siblings(
             past_key_values=cache,
             use_cache=True,
         )
-    return Siblings(torch.stack(tokens, -1), torch.stack(masks, -1), torch.stack(logprobs, -1), count)
+    return Siblings(
+        torch.stack(tokens, -1), torch.stack(masks, -1), torch.stack(logprobs, -1), count
+    )
 
 
 def grow(batch: TokenBatch, siblings: Siblings) -> Grown:

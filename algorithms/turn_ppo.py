@@ -1,12 +1,12 @@
 """PPO whose unit of credit is the turn, on token-level ratios (torch).
 
-Paper: Turn-PPO, the turn-level MDP: V at the start of each turn, generalised advantage estimation over
-turns (Schulman et al. 2016, equation 16), every token of a turn given its turn's advantage, and the clipped
-objective (Schulman et al. 2017, equation 7). On truncation the return is bootstrapped from the value of the
-final observation; on termination it is not.
+Paper: Turn-PPO, the turn-level MDP: V at the start of each turn, generalised advantage estimation
+over turns (Schulman et al. 2016, equation 16), every token of a turn given its turn's advantage,
+and the clipped objective (Schulman et al. 2017, equation 7). On truncation the return is
+bootstrapped from the value of the final observation; on termination it is not.
 
-Deviations: the critic is a network of its own (a copy of the policy's decoder with a value head), so that
-the value loss cannot disturb the policy; both are fitted on the same minibatches.
+Deviations: the critic is a network of its own (a copy of the policy's decoder with a value head),
+so that the value loss cannot disturb the policy; both are fitted on the same minibatches.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.critics import TurnCritic
-from agents.lm import LMPolicy, Sampling, load_model
+from agents.lm import LMPolicy, Sampling, load_model, with_lora
 from agents.rollout import collect
 from lmenvs.types import Episode
 
 from . import losses, support
 from .batch import TokenBatch, by_length, make_batch, policy_logprobs, recompute_logprobs
 from .credit import explained_variance, gae
-from .metrics import credit_metrics, normalised, rollout_metrics, update_metrics
+from .metrics import credit_metrics, normalised, rollout_metrics, training_split, update_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,16 @@ class Config:
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # trust in sampled rewards (1) against the critic (0)
     clip: float = 0.2  # the ratio is held within 1 ± clip; larger learns faster and less safely
-    ratio: Literal["token", "turn"] = "token"  # what the clip looks at: each token or the turn's product
+    ratio: Literal["token", "turn"] = (
+        "token"  # what the clip looks at: each token or the turn's product
+    )
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
     learning_rate: float = 5e-4  # of the policy; a pretrained 1 B model wants about 1e-6
     critic_learning_rate: float = 1e-3  # of the critic
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
     max_norm: float = 1.0  # gradients longer than this are shortened
+    lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 128  # conversations answered at once
@@ -64,7 +67,9 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class TurnCredit:
-    """One array per episode: the advantage and the value target of each turn, and the value it was judged by."""
+    """One array per episode: the advantage and the value target of each turn, and the value it was
+    judged by.
+    """
 
     advantages_ET: list[np.ndarray]
     value_targets_ET: list[np.ndarray]
@@ -72,7 +77,10 @@ class TurnCredit:
 
 
 def credit(
-    episodes: Sequence[Episode], values_ET: Sequence[np.ndarray], bootstraps_E: Sequence[float], config: Config
+    episodes: Sequence[Episode],
+    values_ET: Sequence[np.ndarray],
+    bootstraps_E: Sequence[float],
+    config: Config,
 ) -> TurnCredit:
     """Turn-level GAE for each episode; `bootstraps_E` is 0 where an episode terminated."""
     advantages_ET: list[np.ndarray] = []
@@ -84,7 +92,9 @@ def credit(
 
 
 @torch.no_grad()
-def judge(critic: TurnCritic, batch: TokenBatch, episodes: int, micro_tokens: int) -> tuple[list[np.ndarray], list[float]]:
+def judge(
+    critic: TurnCritic, batch: TokenBatch, episodes: int, micro_tokens: int
+) -> tuple[list[np.ndarray], list[float]]:
     """The critic's value before each turn, and behind the end of truncated episodes."""
     grid = torch.zeros(batch.turn_mask.shape)
     bootstraps = [0.0] * episodes
@@ -103,9 +113,10 @@ class Learner:
     """The policy and the critic with their optimizers."""
 
     def __init__(self, model: PreTrainedModel, chat: Chat, config: Config):
-        self.model, self.chat = model, chat
+        self.chat = chat
         self.critic = TurnCritic(model)
-        trained = [p for p in model.parameters() if p.requires_grad]
+        self.model = with_lora(model, config.lora_rank) if config.lora_rank else model
+        trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0)
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=config.critic_learning_rate, weight_decay=0.0
@@ -127,18 +138,24 @@ class Learner:
 
 
 def update(
-    learner: Learner, batch: TokenBatch, turn_credit: TurnCredit, config: Config, generator: np.random.Generator
+    learner: Learner,
+    batch: TokenBatch,
+    turn_credit: TurnCredit,
+    config: Config,
+    generator: np.random.Generator,
 ) -> dict[str, float]:
     """Some epochs of clipped policy steps and critic steps on one iteration's episodes."""
     advantages = batch.spread(normalised(turn_credit.advantages_ET))
     targets = batch.turn_grid(turn_credit.value_targets_ET)
     old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
+    # counts fixed for the iteration: dividing each step by its own tokens would be biased
+    tokens = batch.policy_tokens / config.minibatches
+    turns = float(batch.turn_mask.sum()) / config.minibatches
     history: list[dict[str, float]] = []
     for _ in range(config.epochs):
         order = generator.permutation(len(batch))
         for rows in np.array_split(order, min(config.minibatches, len(order))):
             mini = batch.rows(rows)
-            tokens, turns = float(mini.policy_mask.sum()), float(mini.turn_mask.sum())
             for inner in by_length(mini.lengths, config.micro_tokens):
                 part, chosen = mini.rows(inner), torch.from_numpy(rows)[inner]
                 length, width = part.ids.shape[1], part.turn_mask.shape[1]
@@ -154,8 +171,12 @@ def update(
                     total=tokens,
                 )
                 bonus = losses.entropy(entropy, part.policy_mask, total=tokens)
-                values = learner.critic.values(learner.critic.encode(part.ids), part.before_turn)[..., 0]
-                value = losses.value_mse(values, targets[chosen, :width], part.turn_mask, total=turns)
+                values = learner.critic.values(learner.critic.encode(part.ids), part.before_turn)[
+                    ..., 0
+                ]
+                value = losses.value_mse(
+                    values, targets[chosen, :width], part.turn_mask, total=turns
+                )
                 (policy.loss + config.entropy_bonus * bonus.loss).backward()
                 value.loss.backward()
                 history.append({**policy.metrics, **bonus.metrics, **value.metrics})
@@ -176,8 +197,14 @@ def train(
     *,
     resume: bool = False,
 ) -> Path:
-    """Train the model of a folder or hub id on an environment's training split; returns the run folder."""
-    run = support.open_run(out, {"algorithm": "turn_ppo", "env": env, "model": str(model), **asdict(config)}, resume=resume)
+    """Train the model of a folder or hub id on an environment's training split; returns the run
+    folder.
+    """
+    run = support.open_run(
+        out,
+        {"algorithm": "turn_ppo", "env": env, "model": str(model), **asdict(config)},
+        resume=resume,
+    )
     state = run.load_state()
     with torch.random.fork_rng():
         support.seed_all(config.seed)
@@ -188,7 +215,10 @@ def train(
         learner.load(state)
         start = state["iteration"]
     policy_sampling = Sampling(max_new_tokens=config.max_new_tokens)
-    with support.interruptible() as stop, support.progress("turn_ppo", config.iterations) as advance:
+    with (
+        support.interruptible() as stop,
+        support.progress("turn_ppo", config.iterations) as advance,
+    ):
         for iteration in range(start, config.iterations):
             generator = np.random.default_rng((config.seed, iteration))
             seeds = generator.integers(2**31, size=config.episodes).tolist()
@@ -198,14 +228,18 @@ def train(
                 seeds,
                 width=config.width,
                 max_turns=config.max_turns,
-                split="train",
+                split=training_split(env),
                 policy_seed=config.seed,
             )
             batch = make_batch(episodes, chat)
-            values_ET, bootstraps_E = judge(learner.critic, batch, len(episodes), config.micro_tokens)
+            values_ET, bootstraps_E = judge(
+                learner.critic, batch, len(episodes), config.micro_tokens
+            )
             turn_credit = credit(episodes, values_ET, bootstraps_E, config)
             measured = update(learner, batch, turn_credit, config, generator)
-            flat = [np.concatenate(x) for x in (turn_credit.values_ET, turn_credit.value_targets_ET)]
+            flat = [
+                np.concatenate(x) for x in (turn_credit.values_ET, turn_credit.value_targets_ET)
+            ]
             run.log(
                 iteration,
                 {
@@ -216,13 +250,18 @@ def train(
                 },
             )
             run.episodes(episodes[:8])
+            advantages_ET = turn_credit.advantages_ET
             run.credit(
                 (e.id, a, v)
-                for e, a, v in zip(episodes[:8], turn_credit.advantages_ET, values_ET)
+                for e, a, v in zip(episodes[:8], advantages_ET, values_ET, strict=False)
             )
-            advance(1, success=np.mean([e.success for e in episodes]))
-            if stop.requested or (iteration + 1) % config.save_every == 0 or iteration + 1 == config.iterations:
-                run.save(lambda folder: chat.save(learner.model, folder), {"iteration": iteration + 1, **learner.state()})
+            advance(1, success=float(np.mean([e.success for e in episodes])))
+            last = iteration + 1 == config.iterations
+            if last or stop.requested or (iteration + 1) % config.save_every == 0:
+                run.save(
+                    lambda folder: chat.save(learner.model, folder),
+                    {"iteration": iteration + 1, **learner.state()},
+                )
             if stop.requested:
                 break
     return run.path

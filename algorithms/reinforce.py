@@ -1,0 +1,152 @@
+"""REINFORCE with a leave-one-out baseline over groups of episodes of the same task (torch).
+
+Williams (1992) with the baseline of Kool et al., Buy 4 REINFORCE Samples, Get a Baseline for Free!
+(2019), also known as RLOO: A_i = R_i - mean of the other returns of the group; every turn of the
+episode shares A_i. One unclipped step a minibatch on fresh episodes.
+
+Deviation: `centre="turns"` subtracts the mean over all turns of the batch. Failures are longer than
+successes, so A_i that sum to zero over episodes sum to less than zero over turns, and a step lowers
+the probability of everything that was said: small models collapsed. "none" is the paper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from agents.lm import LMPolicy, Sampling, load_model, with_lora
+from agents.rollout import collect
+from lmenvs.types import Episode
+
+from . import losses, support
+from .batch import TokenBatch, by_length, make_batch, policy_logprobs
+from .credit import leave_one_out
+from .metrics import credit_metrics, rollout_metrics, training_split, update_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What can be set."""
+
+    seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
+    iterations: int = 60  # each collects fresh groups and updates on them
+    groups: int = 32  # tasks per iteration
+    group_size: int = 8  # episodes per task; a larger group has a steadier baseline
+    centre: Literal["turns", "none"] = (
+        "turns"  # whether advantages are centred over turns; see above
+    )
+    minibatches: int = 2  # optimizer steps per iteration; only the first is exactly on policy
+    learning_rate: float = 3e-4  # of the policy; a pretrained 1 B model wants about 1e-6
+    max_norm: float = 1.0  # gradients longer than this are shortened
+    lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
+    max_new_tokens: int = 16  # an action longer than this is cut
+    max_turns: int | None = None  # truncate episodes here, besides the task's own limit
+    width: int = 128  # conversations answered at once
+    micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    save_every: int = 10  # iterations between checkpoints
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.group_size < 2:
+            raise ValueError(f"group_size {self.group_size}; leave-one-out needs at least 2")
+        if min(self.iterations, self.groups, self.minibatches, self.save_every) < 1:
+            raise ValueError("iterations, groups, minibatches and save_every must be at least 1")
+
+
+def credit(episodes: Sequence[Episode], config: Config) -> list[np.ndarray]:
+    """One array per episode: its leave-one-out advantage at each of its turns."""
+    returns_E = [episode.total_reward for episode in episodes]
+    advantages_E = leave_one_out(returns_E, [str(episode.group) for episode in episodes])
+    spread_ET = [np.full(len(e.turns), a) for e, a in zip(episodes, advantages_E, strict=True)]
+    if config.centre == "none":
+        return spread_ET
+    mean = np.concatenate(spread_ET).mean()
+    return [advantages_T - mean for advantages_T in spread_ET]
+
+
+def update(
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    batch: TokenBatch,
+    advantages_ET: Sequence[np.ndarray],
+    config: Config,
+    generator: np.random.Generator,
+) -> dict[str, float]:
+    """One pass of policy-gradient steps over an iteration's episodes."""
+    advantages = batch.spread(advantages_ET)
+    # a count fixed for the iteration: dividing each step by its own tokens would be biased
+    total = batch.policy_tokens / config.minibatches
+    history: list[dict[str, float]] = []
+    for rows in np.array_split(generator.permutation(len(batch)), config.minibatches):
+        mini, mini_advantages = batch.rows(rows), advantages[rows]
+        for inner in by_length(mini.lengths, config.micro_tokens):
+            part = mini.rows(inner)
+            logprobs, entropy = policy_logprobs(model, part)
+            signal = mini_advantages[inner, : part.ids.shape[1]]
+            actor = losses.policy_gradient(logprobs, signal, part.policy_mask, total=total)
+            surprise = losses.entropy(entropy.detach(), part.policy_mask)
+            actor.loss.backward()
+            history.append({**actor.metrics, **surprise.metrics})
+        history[-1]["grad_norm"] = support.optimizer_step(
+            optimizer, model.parameters(), config.max_norm
+        )
+    return update_metrics(history)
+
+
+def train(
+    env: str,
+    model: str | Path,
+    out: str | Path,
+    config: Config = Config(),
+    *,
+    resume: bool = False,
+) -> Path:
+    """Train a model folder or hub id on an environment's training split; returns the run folder."""
+    given = {"algorithm": "reinforce", "env": env, "model": str(model), **asdict(config)}
+    run = support.open_run(out, given, resume=resume)
+    state = run.load_state()
+    with torch.random.fork_rng():
+        support.seed_all(config.seed)
+        language_model, chat = load_model(run.path / "checkpoints" if state else model)
+        if config.lora_rank:
+            language_model = with_lora(language_model, config.lora_rank)
+    trained = [p for p in language_model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0)
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+    sampling = Sampling(max_new_tokens=config.max_new_tokens)
+    start = state["iteration"] if state else 0
+    with support.interruptible() as stop, support.progress("reinforce", config.iterations) as bar:
+        bar(start)
+        for iteration in range(start, config.iterations):
+            generator = np.random.default_rng((config.seed, iteration))
+            episodes = collect(
+                env,
+                LMPolicy(language_model, chat, sampling, version=iteration),
+                generator.integers(2**31, size=config.groups).tolist(),
+                group_size=config.group_size,
+                width=config.width,
+                max_turns=config.max_turns,
+                split=training_split(env),
+                policy_seed=config.seed,
+            )
+            advantages_ET = credit(episodes, config)
+            batch = make_batch(episodes, chat)
+            measured = update(language_model, optimizer, batch, advantages_ET, config, generator)
+
+            played = rollout_metrics(episodes)
+            run.log(iteration, {**played, **credit_metrics(advantages_ET), **measured})
+            run.episodes(episodes[:8])
+            run.credit((e.id, a, None) for e, a in zip(episodes[:8], advantages_ET, strict=False))
+            bar(1, success=played["rollout/success"])
+            last = iteration + 1 == config.iterations
+            if last or stop.requested or (iteration + 1) % config.save_every == 0:
+                state = {"iteration": iteration + 1, "optimizer": optimizer.state_dict()}
+                run.save(lambda folder: chat.save(language_model, folder), state)
+            if stop.requested:
+                break
+    return run.path
