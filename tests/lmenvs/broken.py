@@ -1,5 +1,6 @@
 """Hallways that each break one clause of the contract, and what check_env must say of them."""
 
+import itertools
 import random
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ import numpy as np
 
 from lmenvs import Outcome, Snapshot, TextEnv
 from tests.lmenvs.small import Hallway
+
+
+_RESETS = itertools.count()
 
 
 class Undocumented(Hallway):
@@ -103,7 +107,9 @@ class Unseeded(Hallway):
     __doc__ = Hallway.__doc__
 
     def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
-        return super()._begin(np.random.default_rng(), options)
+        first = super()._begin(task, options)
+        self._door = 5 if next(_RESETS) % 2 else -1  # neighbouring resets differ, whatever the seed
+        return first
 
 
 class Global(Hallway):
