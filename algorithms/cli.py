@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `lmenvs list | head`: whoever read has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, ImportError) as mistake:
+    except (ValueError, OSError, ImportError, EOFError) as mistake:
         if os.environ.get("LMENVS_DEBUG"):
             raise
         print(f"lmenvs: {explain(mistake)}", file=sys.stderr)
@@ -151,14 +151,19 @@ def unbox(boxed: str) -> str:
     lines = [line.strip().strip("│").strip() for line in boxed.splitlines()]
     sections: list[list[str]] = [[]]
     for line in lines:
-        if line and not line.strip("─"):
+        if line and not line.strip("─-"):
             sections.append([])
         elif line and line[0] not in "╭╰":
             sections[-1].append(line)
+    if "╭" not in boxed and len(sections) > 1:
+        del sections[0]  # where the terminal has no box characters, the title is a section
     message = " ".join(sections[0])
-    meant = [line for section in sections[1:] if "meant" in section[0] for line in section[1:]]
+    meant = [line for part in sections[1:] if part and "meant" in part[0] for line in part[1:]]
     options = [line.split()[0] for line in meant if line.startswith("--")]
-    return f"{message}; did you mean {options[0]}?" if options else message
+    given = [word.rstrip(",") for word in message.split() if word.startswith("--")]
+    # tyro lists everything that shares a part; the nearest name is what was meant
+    near = difflib.get_close_matches(given[0], options, n=1, cutoff=0) if given else options
+    return f"{message}; did you mean {near[0]}?" if near else message
 
 
 def explain(mistake: Exception) -> str:

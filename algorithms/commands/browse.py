@@ -118,8 +118,9 @@ def play(options: Play) -> int:
         )
     limit = options.max_turns
     episodes = collect(options.env, options.policy, [options.seed], max_turns=limit)
-    if options.policy != "human":  # whoever played has seen it
-        print(transcript(episodes[0]))
+    # whoever played has seen all but the last answer
+    human = options.policy == "human"
+    print(episodes[0].final_observation if human else transcript(episodes[0]))
     print(_ending(episodes[0]))
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
