@@ -259,7 +259,7 @@ class TextWorldEnv(TextEnv):
         return max(0.0, 1.0 - len(state.policy) / len(first.policy))
 
     def state_key(self) -> str:
-        """The game, the interpreter's state as `play.State` defines it, and the relabelling."""
+        """The game, its situation as `session.State` defines it, and the relabelling."""
         return f"{self.game.key}/{self._state.key}/{hash_labels(self._labels)}"
 
     # ---- state ------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ class State:
     """A situation in a game.
 
     Attributes:
-        key: Equal keys of one game have equal futures.
+        key: Equal keys of one game have equal futures, the game's plan included.
+        world: Equal ones have equal texts and scores ahead, whatever the plan.
         title: The room's name as the interpreter prints it, without its ornaments.
         room: The room's identity in the game's logic, or "" where the rules are unknown.
         score: The cumulative score.
@@ -31,6 +32,7 @@ class State:
     """
 
     key: str
+    world: str
     title: str
     room: str
     score: int
@@ -129,11 +131,13 @@ class Session:
         won, lost = (reply.won, reply.lost) if reply is not None else (False, False)
         if self._plan is None:
             told = (*self.prefix, command) if command is not None else self.prefix
-            return State(_hash(repr(told)), title, "", score, won, lost, None, None)
+            key = _hash(repr(told))
+            return State(key, key, title, "", score, won, lost, None, None)
         plan = self._plan
-        key = _hash(f"{plan.key()}|{score}|{won}|{lost}")
+        world = _hash(f"{plan.world()}|{score}|{won}|{lost}")
+        key = _hash(f"{world}|{plan.shape()}")
         commands = () if won or lost else plan.commands()
-        return State(key, title, plan.room(), score, won, lost, commands, plan.policy())
+        return State(key, world, title, plan.room(), score, won, lost, commands, plan.policy())
 
     def close(self) -> None:
         """Free the interpreter."""
@@ -182,21 +186,22 @@ class Plan:
                 self._moves[thing] = (place, self._count)
         self._facts = facts
 
-    def key(self) -> str:
-        """Everything about the world and the quest that the future depends on."""
+    def world(self) -> str:
+        """Everything that the interpreter's texts depend on."""
         places: dict[str, list[str]] = {}
         for thing, (place, _) in sorted(self._moves.items(), key=lambda item: item[1][1]):
             if thing != "P":
                 places.setdefault(place, []).append(thing)
         quests = [
-            (
-                quest.nb_completions,
-                [_shape(event) for event in (*quest.win_events, *quest.fail_events)],
-            )
+            (quest.nb_completions, [event.triggered for event in _events(quest)])
             for quest in self._progression.quest_progressions
         ]
-        facts = sorted(str(fact) for fact in self._facts)
-        return repr((facts, sorted(places.items()), quests))
+        return repr((sorted(str(fact) for fact in self._facts), sorted(places.items()), quests))
+
+    def shape(self) -> str:
+        """How the plan for each quest has developed."""
+        quests = self._progression.quest_progressions
+        return repr([[_shape(event) for event in _events(quest)] for quest in quests])
 
     def commands(self) -> tuple[str, ...]:
         """The admissible commands."""
@@ -223,7 +228,11 @@ def _shape(event: Any) -> tuple[Any, ...]:
 
     tree = tuple(branch(root) for root in event._tree.roots)
     policy = tuple(str(action) for action in event._policy)
-    return event.triggered, event.untriggerable, policy, tree
+    return event.untriggerable, policy, tree
+
+
+def _events(quest: Any) -> tuple[Any, ...]:
+    return (*quest.win_events, *quest.fail_events)
 
 
 def _hash(content: str) -> str:

@@ -375,6 +375,19 @@ def test_every_room_of_the_shipped_games_can_be_renamed():
         assert rooms <= set(ROOM_NAMES)
 
 
+def test_a_room_has_one_state_key_however_it_was_reached():
+    env = make(turn_limit=10_000)
+    for seed in range(4):
+        env.reset(seed=seed)
+        keys = {env._state.room: env.state_key()}
+        generator = np.random.default_rng(seed)
+        while env.progress() < 1.0:
+            env.step(str(generator.choice(env.admissible_actions() or ())))
+            room = env._state.room + env._state.won * " with the coin"
+            assert keys.setdefault(room, env.state_key()) == env.state_key()
+        assert len(keys) == len(set(keys.values())) >= 5
+
+
 def test_a_snapshot_returns_to_the_same_future_in_another_copy():
     env, other = make(relabel=True), make(relabel=True)
     for seed in range(6):
