@@ -13,7 +13,6 @@ import numpy as np
 from lmenvs import Outcome, Snapshot, TextEnv
 from tests.lmenvs.small import Hallway
 
-
 _RESETS = itertools.count()
 
 
