@@ -1,7 +1,7 @@
 """Relabelling: the same game with its directions and room names exchanged, for more variety.
 
-A `Relabelling` is a bijection between words: directions among directions, room names among room
-names. What the player reads is mapped forward, what it types is mapped back, so the game itself
+A `Relabelling` is a bijection between words: directions among directions (the map turned or
+mirrored), room names among room names. What the player reads is mapped forward, what it types is mapped back, so the game itself
 does not change. Only its names do: a policy cannot win by remembering them.
 """
 
@@ -51,9 +51,16 @@ class Relabelling:
 
 
 def draw_relabelling(random: np.random.Generator) -> Relabelling:
-    """A bijection drawn uniformly."""
+    """A bijection drawn uniformly among those that keep opposites opposite.
+
+    Directions are turned and mirrored like a map (8 ways), not shuffled (24): if "south" did not
+    lead back from where "north" leads, a game could not teach its player the way back.
+    """
+    compass = ("east", "north", "west", "south")
+    turn, mirror = int(random.integers(4)), int(random.choice((1, -1)))
+    image = {name: compass[(turn + mirror * i) % 4] for i, name in enumerate(compass)}
     return Relabelling(
-        tuple(DIRECTIONS[i] for i in random.permutation(len(DIRECTIONS))),
+        tuple(image[name] for name in DIRECTIONS),
         tuple(ROOM_NAMES[i] for i in random.permutation(len(ROOM_NAMES))),
     )
 
