@@ -151,9 +151,9 @@ class Beliefs:
 
     def _add(self, weights: Mapping[int, float]) -> int:
         total = sum(weights.values())
-        # rounded, so that two ways of adding up the same belief meet in one node
-        belief = tuple((state, round(weights[state] / total, 12)) for state in sorted(weights))
-        node = self._index.setdefault(belief, len(self._beliefs))
+        belief = tuple((state, weights[state] / total) for state in sorted(weights))
+        # two ways of adding up the same belief differ in the last digits, and meet in one node
+        node = self._index.setdefault(_rounded(belief), len(self._beliefs))
         if node == len(self._beliefs):
             self._beliefs.append(belief)
         return node
@@ -205,7 +205,7 @@ class Beliefs:
 
     def key(self, node: int) -> str:
         """The belief as a JSON object from state key to probability, in sorted order."""
-        named = {self._states.keys[state]: p for state, p in self._beliefs[node]}
+        named = {self._states.keys[state]: p for state, p in _rounded(self._beliefs[node])}
         return json.dumps(named, sort_keys=True)
 
     def node(self, key: str) -> int:
@@ -218,4 +218,13 @@ class Beliefs:
                 f"expected a belief key, a JSON object {{state key: probability}}, got {key!r}"
             ) from error
         check_sum(list(weights.values()), f"belief {key}")
-        return self._add({state: p for state, p in weights.items() if p > 0.0})
+        found = self._index.get(_rounded(tuple(sorted(weights.items()))))
+        return found if found is not None else self._add(_positive(weights))
+
+
+def _rounded(belief: Belief) -> Belief:
+    return tuple((state, round(probability, 12)) for state, probability in belief)
+
+
+def _positive(weights: Mapping[int, float]) -> dict[int, float]:
+    return {state: weight for state, weight in weights.items() if weight > 0.0}

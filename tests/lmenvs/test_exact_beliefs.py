@@ -91,6 +91,23 @@ class Fog(Ladder):
         return found
 
 
+def test_every_belief_key_names_its_own_node():
+    solution = solve(
+        "lmenvs/Maze-v0?observability=partial",
+        horizon=12,
+        policy="uniform",
+        information="observation",
+    )
+    for t in range(12):
+        keys = solution.keys(t)
+        before = len(keys)
+        values = [solution.value(key, t) for key in keys]
+        assert len(values) == len(set(keys)) == len(solution.keys(t)) == before >= 7
+    # chance adds up: a player who does not look knows as little as one who cannot
+    seer = solve("lmenvs/Maze-v0?observability=partial", horizon=12, policy="uniform")
+    assert solution.start_value == approx(seer.start_value, abs=1e-12)
+
+
 def test_a_player_in_fog_claims_when_a_binomial_says_so():
     # P(two climbs in n tries) is 9/16 for n = 2 and less for every other n
     solution = solve(Fog(limit=6), information="observation")
