@@ -8,6 +8,7 @@ Transformer, 2021, section 5; LMRL-Gym's filtered BC).
 first makes a tiny model and a tokenizer on the spot, so that nothing has to be downloaded.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -167,15 +168,16 @@ def clone(
                 break
 
 
-def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    warm = max(1, steps // 20)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=steps + 1,
-        pct_start=warm / (steps + 1),
-        cycle_momentum=False,
-    )
+def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """A linear rise over the first twentieth of the steps, then half a cosine down to 0."""
+    warm = max(2, steps // 20)  # with 1, OneCycleLR divides by the length of an empty phase
+
+    def share(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warm) / max(1, steps - warm))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
 def train(
