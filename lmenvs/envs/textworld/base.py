@@ -62,7 +62,7 @@ class TextWorldEnv(TextEnv):
         objective: What the first observation says of the goal.
         description: "full" shows rooms as the game describes them, "name" their title line only.
         admissible: End every observation with the line of admissible commands.
-        relabel: Exchange directions and room names by a bijection drawn with the task.
+        relabel: Turn or mirror the map and exchange room names by a bijection drawn with the task.
     """
 
     reset_options: ClassVar[frozenset[str]] = frozenset({"game"})

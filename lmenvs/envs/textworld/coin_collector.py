@@ -71,7 +71,7 @@ class TextWorldCoinCollector(TextWorldEnv):
         objective: "goal", "full" (the game's own, which spells out every step) or "none".
         description: "full", or "name" for the title line of a room only (use it with `admissible`).
         admissible: End every observation with `Commands: go east, go north`.
-        relabel: Exchange the directions and the room names by a bijection drawn with the task.
+        relabel: Turn or mirror the map and exchange the room names, as drawn with the task.
         turn_limit: None is 3 turns for each room of the chain, 5 above level 200: enough for an
             explorer with perfect memory.
         `reset(options={"game": number})` pins a game.

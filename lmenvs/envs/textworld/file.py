@@ -131,7 +131,7 @@ class TextWorldFile(TextWorldEnv):
         objective: "goal", "full" or "none".
         description: "full", or "name" for the title line of a room only.
         admissible: End every observation with the line of admissible commands.
-        relabel: Exchange the directions and the usual room names by a bijection drawn by the seed.
+        relabel: Turn or mirror the map and exchange the usual room names, as drawn by the seed.
         turn_limit: 100 by default.
 
     Capability:

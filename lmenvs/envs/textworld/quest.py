@@ -106,7 +106,7 @@ class TextWorldQuest(TextWorldEnv):
             or "none".
         description: "full", or "name" for the title line of a room only (use it with `admissible`).
         admissible: End every observation with the line of admissible commands.
-        relabel: Exchange the directions and the room names by a bijection drawn with the task.
+        relabel: Turn or mirror the map and exchange the room names, as drawn with the task.
         turn_limit: None is twice `quest_length`.
         `reset(options={"game": number})` pins a game.
 

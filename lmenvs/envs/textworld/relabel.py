@@ -1,8 +1,9 @@
 """Relabelling: the same game with its directions and room names exchanged, for more variety.
 
 A `Relabelling` is a bijection between words: directions among directions (the map turned or
-mirrored), room names among room names. What the player reads is mapped forward, what it types is mapped back, so the game itself
-does not change. Only its names do: a policy cannot win by remembering them.
+mirrored), room names among room names. What the player reads is mapped forward, what it types is
+mapped back, so the game itself does not change. Only its names do: a policy cannot win by
+remembering them.
 """
 
 import re
