@@ -1,6 +1,7 @@
 # Two commands: `make demo` runs the main job, `make test` proves the code. Both make .venv first.
 PYTHON ?= python3
-OUT ?= runs/demo
+# the miniature has a folder of its own: a run does not go on with other sizes
+OUT ?= runs/demo$(if $(SMOKE),-smoke)
 VENV := .venv
 RUN := $(VENV)/bin/python
 # one thread for each test process: pytest-xdist uses the cores
@@ -9,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docs bench clean help
 
 help:
-	@echo "make demo          train a tiny model on TextWorld and write $(OUT)/report.html"
+	@echo "make demo          train a tiny model on TextWorld, write runs/demo/report.html"
 	@echo "make demo SMOKE=1  the same path in miniature"
 	@echo "make test          lint, types, tests"
 	@echo "make docs          reference pages in site/"

@@ -112,7 +112,9 @@ def best_rate(work: Callable[[], int], seconds: float) -> float:
     return max(rates)
 
 
-def language_model(part: Part, seconds: float, seed: int) -> list[Measurement]:
+def language_model(
+    part: Part, seconds: float, seed: int, conversations: int = 64
+) -> list[Measurement]:
     """Sampled and trained tokens a second of a tiny model (torch)."""
     from agents import make_policy, tiny
     from agents.chat import Chat
@@ -131,12 +133,17 @@ def language_model(part: Part, seconds: float, seed: int) -> list[Measurement]:
 
         def sample() -> int:
             episodes = collect(
-                LM_ENV, policy, range(seed, seed + 64), width=64, max_turns=8, record=False
+                LM_ENV,
+                policy,
+                range(seed, seed + conversations),
+                width=64,
+                max_turns=8,
+                record=False,
             )
             return sum(len(turn.action.token_ids) for e in episodes for turn in e.turns)
 
         rate = best_rate(sample, seconds)
-        what = f"sampled, {size:.1f} M parameters, 64 conversations of 8 turns"
+        what = f"sampled, {size:.1f} M parameters, {conversations} conversations of 8 turns"
         results.append({"what": what, "value": rate, "unit": "tokens/s"})
     if part in ("training", "all"):
         what = f"trained, {size:.1f} M parameters, every token of the episodes"

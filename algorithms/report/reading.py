@@ -91,11 +91,24 @@ def _json_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _results(file: Path) -> list[dict[str, Any]]:
-    """Rows of scores, from `{"results": [...]}` or `{"env": ..., "policies": {name: ...}}`."""
     if not file.is_file():
         return []
     try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
+        return result_rows(json.loads(file.read_text(encoding="utf-8")), file)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{file}: expected the summary of an evaluation, got broken JSON ({error}); "
+            "evaluate again"
+        ) from error
+
+
+def result_rows(summary: dict[str, Any], file: Path) -> list[dict[str, Any]]:
+    """Rows of scores, from `{"results": [...]}` or `{"env": ..., "policies": {name: ...}}`.
+
+    Raises:
+        ValueError: if it is neither; `file` is what the message names.
+    """
+    try:
         if "results" in summary:
             rows = list(summary["results"])
         else:
@@ -105,7 +118,7 @@ def _results(file: Path) -> list[dict[str, Any]]:
             ]
         for row in rows:
             row["success"]["mean"], row["return"]["mean"], row["policy"], row["env"]
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{file}: expected the summary of an evaluation, got something else ({error}); "
             "evaluate again"
@@ -124,38 +137,43 @@ class ScoreRow:
 
 
 def score_rows(runs: Sequence[RunRecord]) -> list[ScoreRow]:
-    """The score table; a policy and its greedy self share a row."""
-    plain: dict[tuple[str, str], dict[str, Any]] = {}
-    greedy: dict[tuple[str, str], dict[str, Any]] = {}
+    """The score table of all runs; policies of one name in two runs are told apart."""
+    named: list[dict[str, Any]] = []
+    seen: set[tuple[str, str]] = set()
     for run in runs:
         for row in run.results:
-            env, policy = row["env"], row["policy"]
-            suffix = next((end for end in GREEDY if policy.endswith(end)), None)
-            if suffix is not None:
-                greedy[env, policy.removesuffix(suffix)] = row
-            else:
-                # two runs may have scored policies of one name
-                key = (env, policy)
-                plain[(env, f"{policy} · {run.name}") if key in plain else key] = row
-    rows = [
+            twice = (row["env"], row["policy"]) in seen
+            seen.add((row["env"], row["policy"]))
+            named.append({**row, "policy": f"{row['policy']} · {run.name}"} if twice else row)
+    return score_table(named)
+
+
+def score_table(rows: Sequence[dict[str, Any]]) -> list[ScoreRow]:
+    """One line for each policy; a policy and its greedy self share a line."""
+    plain: dict[tuple[str, str], dict[str, Any]] = {}
+    greedy: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        env, policy = row["env"], row["policy"]
+        suffix = next((end for end in GREEDY if policy.endswith(end)), None)
+        if suffix is None:
+            plain[env, policy] = row
+        else:
+            greedy[env, policy.removesuffix(suffix)] = row
+    table = [
         ScoreRow(env, policy, row, greedy.pop((env, policy), None))
         for (env, policy), row in plain.items()
     ]
-    rows += [
+    table += [
         ScoreRow(env, f"{policy} (greedy)", row, None) for (env, policy), row in greedy.items()
     ]
-    return rows
+    return table
 
 
 def environment_turns(run: RunRecord) -> list[float]:
     """How many environment turns a training run had taken by each line of its metrics."""
     total, turns = 0.0, list[float]()
     for line in run.metrics:
-        if "rollout/total_turns" in line:
-            total = float(line["rollout/total_turns"])
-        else:
-            played = float(run.config.get("episodes", 1))
-            total += float(line.get("rollout/turns", 0.0)) * played
+        total += float(line.get("rollout/turns", 0.0)) * float(line.get("rollout/episodes", 0.0))
         turns.append(total)
     return turns
 

@@ -1,0 +1,42 @@
+import time
+
+import pytest
+
+from algorithms import bench
+
+
+def test_an_environment_is_timed_in_steps_a_second():
+    rows = [
+        r
+        for name in ("lmenvs/Maze-v0", "lmenvs/Microwave-v0")
+        for r in bench.environment(name, 0.03, seed=0)
+    ]
+    assert [row["what"] for row in rows] == ["lmenvs/Maze-v0", "lmenvs/Microwave-v0"]
+    assert all(row["unit"] == "steps/s" and row["value"] > 1000 for row in rows)
+
+
+def test_a_rate_is_what_was_counted_over_the_time_it_took():
+    def work() -> int:
+        time.sleep(0.01)
+        return 50
+
+    rate = bench.best_rate(work, seconds=0.06)
+    assert 1000 < rate <= 5000  # 50 in a little over 10 ms; the best of three is never above
+
+
+def test_a_text_world_is_timed_with_and_without_its_memory():
+    cold, warm = bench.environment("lmenvs/TextWorldFile-v0", 0.01, seed=0)
+    assert cold["what"] == "lmenvs/TextWorldFile-v0, first time"
+    assert warm["value"] > cold["value"]
+
+
+def test_sampled_and_trained_tokens_are_counted():
+    sampled, trained = bench.language_model("all", 0.01, seed=0, conversations=4)
+    assert "sampled" in sampled["what"] and "trained" in trained["what"]
+    assert sampled["unit"] == trained["unit"] == "tokens/s"
+    assert 10 < sampled["value"] < 1e7 and 10 < trained["value"] < 1e7
+
+
+def test_no_time_at_all_is_refused():
+    with pytest.raises(ValueError, match="expected a positive number"):
+        bench.measure("env", 0.0, 0)

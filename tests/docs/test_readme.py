@@ -1,0 +1,81 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from algorithms import cli, tables
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line for _, block in BLOCKS for line in block.splitlines() if line.startswith("lmenvs ")
+]
+# the same commands in miniature: what is added at their ends
+SMALL = {
+    "eval": "--episodes 8",
+    "pretrain": "--episodes 8 --epochs 1 --hidden 32 --layers 1 --heads 2",
+    "train": "--iterations 1 --episodes 4 --epochs 1 --max-turns 3",
+}
+
+
+def test_the_example_runs_and_prints_the_exact_optimum(capsys):
+    (example,) = [block for language, block in BLOCKS if language == "python"]
+    assert len([line for line in example.splitlines() if line]) <= 15
+    exec(compile(example, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("> move ") and lines[-2] == "-2.5" and "low=" in lines[-1]
+
+
+def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert {line.split()[1] for line in COMMANDS} >= set(cli.COMMANDS) - {"bench"}
+    for line in COMMANDS:
+        words = shlex.split(line)[1:]
+        code = cli.main([*words, *SMALL.get(words[0], "").split()])
+        assert code == 0, (line, capsys.readouterr().err)
+    assert (tmp_path / "runs" / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "runs" / "ppo" / "checkpoints" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("text", ["README.md", ".github/CONTRIBUTING.md"])
+def test_every_make_target_that_is_named_exists(text):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"^`*make (?:[A-Z]+=\S+ )?([a-z]+)\b", _code(ROOT / text), re.MULTILINE))
+    assert named and named <= targets
+
+
+def _code(file: Path) -> str:
+    return "\n".join(re.findall(r"`+[^`]+`+", file.read_text(encoding="utf-8")))
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    local = [link for link in links if "://" not in link]
+    assert local and all((ROOT / link).exists() for link in local)
+
+
+def test_the_tables_say_what_the_code_says():
+    assert tables.filled(README) == README
+
+
+def test_a_result_file_without_its_origin_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    (tmp_path / "demo.json").write_text('{"results": [], "command": "make demo", "seeds": [0]}')
+    with pytest.raises(ValueError, match="got no commit, machine"):
+        tables.results()
+
+
+def test_results_are_written_with_intervals_and_with_how_they_were_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    success = {"mean": 0.9, "low": 0.85, "high": 0.95}
+    row = {"env": "lmenvs/X-v0", "n": 64, "success": success, "return": success}
+    rows = [{**row, "policy": "ppo"}, {**row, "policy": "ppo (greedy)"}]
+    record = {"results": rows, "command": "make demo", "seeds": [0, 1, 2]}
+    text = tables.json.dumps({**record, "commit": "a" * 40, "machine": {"processor": "CPU Z"}})
+    (tmp_path / "demo.json").write_text(text)
+    written = tables.results()
+    assert "| ppo | 90.0 % [85.0, 95.0] | 90.0 % [85.0, 95.0] | 64 |" in written
+    assert "`make demo`, seeds 0, 1, 2, commit `aaaaaaaaaaaa`, CPU Z" in written
