@@ -17,11 +17,15 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.cache_utils import Cache
+from transformers.utils import logging as transformers_logging
 
 from lmenvs.types import Action, Finish
 
 from .chat import Chat
 from .protocols import Conversation
+
+# its bars for reading and writing a few megabytes would draw over those of the training
+transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ def rollout_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         returns.setdefault(episode.group or episode.id, []).append(episode.total_reward)
     count = max(len(turns), 1)
     return {
+        "rollout/episodes": len(episodes),
         "rollout/return": float(np.mean([episode.total_reward for episode in episodes])),
         "rollout/success": float(np.mean([episode.success for episode in episodes])),
         "rollout/turns": len(turns) / len(episodes),
