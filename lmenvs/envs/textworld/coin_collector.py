@@ -1,6 +1,7 @@
 """The coin collector: explore a chain of rooms, with or without dead ends, and take the coin."""
 
 from collections import deque
+from functools import lru_cache
 
 from lmenvs.core import OnInvalid
 from lmenvs.splits import Split
@@ -13,6 +14,7 @@ from .base import (
     check_count,
     hash_labels,
 )
+from .games import Game
 
 LEVELS = 300
 MOST_ROOMS = 100  # TextWorld's bound for a .z8 story
@@ -144,7 +146,7 @@ class TextWorldCoinCollector(TextWorldEnv):
         """1 minus the commands still needed over those needed at first; 1.0 exactly at success."""
         if self._state.won:
             return 1.0
-        needed = distances(self.game.logic())
+        needed = _distances(self.game)
         return max(0.0, 1.0 - needed[self._state.room] / needed[self._states[0].room])
 
     def state_key(self) -> str:
@@ -164,6 +166,11 @@ class TextWorldCoinCollector(TextWorldEnv):
 
 def _exits(commands: tuple[str, ...] | None) -> list[str]:
     return [command[3:] for command in commands or () if command.startswith("go ")]
+
+
+@lru_cache(maxsize=4096)
+def _distances(game: Game) -> dict[str, int]:
+    return distances(game.logic())
 
 
 def distances(logic: object) -> dict[str, int]:

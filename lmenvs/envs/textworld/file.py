@@ -196,7 +196,7 @@ class TextWorldFile(TextWorldEnv):
 
     def _goal(self) -> str:
         game = self.game
-        return goal_sentence(game.logic()) if game.has_logic else "Goal: score all the points."
+        return goal_sentence(game) if game.has_logic else "Goal: score all the points."
 
     def expert_action(self) -> str:
         """The next command of TextWorld's own plan; privileged. `look` where no plan is left.

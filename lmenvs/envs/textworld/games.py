@@ -93,7 +93,7 @@ class Game:
         return _logic(self.key, self.sheet, self.knowledge)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _logic(key: str, sheet: bytes, knowledge: str) -> Any:
     textworld()
     from textworld.generator.data import KnowledgeBase

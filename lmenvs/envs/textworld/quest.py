@@ -1,11 +1,13 @@
 """TextWorld quests: rooms, objects, containers and keys, and a chain of things to do."""
 
+from functools import lru_cache
 from typing import Any
 
 from lmenvs.core import OnInvalid
 from lmenvs.splits import Split
 
 from .base import Description, Objective, Reward, TextWorldEnv, check_count
+from .games import Game
 
 TURNS_PER_STEP = 2  # the budget of "A Practitioner's Guide": about twice the optimal length
 
@@ -58,9 +60,10 @@ def _phrase(fact: Any, logic: Any, unlocked: bool) -> str | None:
     return GOALS[fact.name].format(*names)
 
 
-def goal_sentence(logic: Any) -> str:
+@lru_cache(maxsize=4096)
+def goal_sentence(game: Game) -> str:
     """The goal of a game in one sentence."""
-    phrases = goal_phrases(logic)
+    phrases = goal_phrases(game.logic())
     return f"Goal: {' and '.join(phrases)}." if phrases else "Goal: score all the points."
 
 
@@ -174,7 +177,7 @@ class TextWorldQuest(TextWorldEnv):
         )
 
     def _goal(self) -> str:
-        return goal_sentence(self.game.logic())
+        return goal_sentence(self.game)
 
     def expert_action(self) -> str:
         """The next command of TextWorld's own plan; privileged. `look` where no plan is left."""

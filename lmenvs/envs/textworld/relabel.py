@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-DIRECTIONS = ("east", "north", "south", "west")
+DIRECTIONS: tuple[str, ...] = ("east", "north", "south", "west")
 ROOM_NAMES = (
     "attic", "bar", "basement", "bathroom", "bedchamber", "bedroom", "canteen", "cellar", "chamber",
     "closet", "cookery", "cookhouse", "cubicle", "cupboard", "dish-pit", "garage", "kitchen",
