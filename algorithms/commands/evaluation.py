@@ -116,22 +116,24 @@ def split_names(names: str) -> list[str]:
 
 
 def print_scores(results: Sequence[dict[str, Any]]) -> None:
-    """Print the table of scores."""
-    print_table(
-        ("environment", "policy", "n", "success", "return", "turns", "invalid"),
-        [
-            (
-                result["env"],
-                result["policy"],
-                str(result["n"]),
-                _estimate(result["success"], percent=True),
-                _estimate(result["return"]),
-                f"{result['turns']:.1f}",
-                f"{100 * result['invalid']:.1f} %",
-            )
-            for result in results
-        ],
-    )
+    """Print one table of scores for each environment."""
+    for env in dict.fromkeys(result["env"] for result in results):
+        print_table(
+            ("policy", "n", "success", "return", "turns", "invalid"),
+            [
+                (
+                    result["policy"],
+                    str(result["n"]),
+                    _estimate(result["success"], percent=True),
+                    _estimate(result["return"]),
+                    f"{result['turns']:.1f}",
+                    f"{100 * result['invalid']:.1f} %",
+                )
+                for result in results
+                if result["env"] == env
+            ],
+            title=env,
+        )
 
 
 def _estimate(estimate: dict[str, float], *, percent: bool = False) -> str:
@@ -140,18 +142,23 @@ def _estimate(estimate: dict[str, float], *, percent: bool = False) -> str:
     return f"{mean:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
+) -> None:
     """Print a table, drawn by rich."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*head)
+    table = Table(title=title and escape(title), title_justify="left", title_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    # a file or a pipe gets whole cells, however long they are
     console = Console()
-    Console(width=None if console.is_terminal else 160).print(table)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width of its own
+    console.print(table)
 
 
 def compare(options: Compare) -> int:
