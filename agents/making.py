@@ -8,7 +8,7 @@ from typing import Any
 from lmenvs.registration import parse_env_string
 
 from .protocols import Policy
-from .scripted import ExpertPolicy, NeverGoBack, RandomPolicy
+from .scripted import ExpertPolicy, NeverGoBack, NoisyPolicy, RandomPolicy
 
 FORMS = (
     "'random', 'expert', 'human', 'script:never-go-back', 'hf:<folder or hub id>', "
@@ -22,7 +22,7 @@ def make_policy(spec: str, **options: Any) -> Policy:
     | spec | what acts |
     |---|---|
     | `random` | uniform over the legal actions |
-    | `expert` | the environment's scripted expert |
+    | `expert` | the environment's scripted expert; `noise` is its share of random actions |
     | `human` | you, at the terminal |
     | `script:never-go-back` | an imperfect player of text worlds (`noise`) |
     | `hf:DIR`, `hf:ORG/NAME` | a causal language model (extra `train`); a run's `--out` folder |
@@ -63,7 +63,11 @@ def _human(**options: Any) -> Policy:
     return HumanPolicy(**options)
 
 
-_PLAIN = {"random": RandomPolicy, "expert": ExpertPolicy, "human": _human}
+def _expert(noise: float = 0.0) -> Policy:
+    return NoisyPolicy(ExpertPolicy(), noise) if noise else ExpertPolicy()
+
+
+_PLAIN = {"random": RandomPolicy, "expert": _expert, "human": _human}
 
 
 def model_folder(name: str) -> str:

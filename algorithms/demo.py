@@ -31,9 +31,10 @@ TRAINING_GAMES = GAMES + "&relabel=true"
 """Training games with map and room names exchanged afresh in every episode, so that they cannot be
 remembered; held-out games are played as they are."""
 
-DEMONSTRATOR = "script:never-go-back?noise=0.3"
+DEMONSTRATOR = "script:never-go-back?noise=0.4"
 EVALUATION_SEED = 1_000_000
 GOAL = 0.9
+LONGEST_ACTION = 8  # tokens; a command of these games takes two with the stop token
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,12 @@ class Sizes:
     archer_iterations: int
     archer_episodes: int
     archer_critic_steps: int
+    archer_critic_batch: int
     evaluation_episodes: int
 
 
-FULL = Sizes(2000, 4, 40, 128, 24, 64, 24, 192)
-SMOKE = Sizes(64, 1, 2, 16, 3, 12, 2, 16)
+FULL = Sizes(2000, 3, 32, 128, 24, 96, 12, 32, 192)
+SMOKE = Sizes(160, 3, 2, 16, 3, 12, 2, 8, 16)
 
 
 def pretrain(out: Path, seed: int, sizes: Sizes) -> None:
@@ -73,7 +75,12 @@ def train_turn_ppo(out: Path, seed: int, sizes: Sizes) -> None:
     """Stage 2a: turn-level PPO from the cloned model."""
     from .turn_ppo import Config, train
 
-    config = Config(seed=seed, iterations=sizes.ppo_iterations, episodes=sizes.ppo_episodes)
+    config = Config(
+        seed=seed,
+        iterations=sizes.ppo_iterations,
+        episodes=sizes.ppo_episodes,
+        max_new_tokens=LONGEST_ACTION,
+    )
     train(TRAINING_GAMES, out / "start" / "checkpoints", out / "turn_ppo", config, resume=True)
 
 
@@ -87,7 +94,10 @@ def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
         episodes=sizes.archer_episodes,
         critic_steps=sizes.archer_critic_steps,
         warmup_iterations=max(1, sizes.archer_iterations // 6),
+        critic_batch=sizes.archer_critic_batch,
+        actor_batch=sizes.archer_critic_batch,
         warmup_critic_steps=2 * sizes.archer_critic_steps,
+        max_new_tokens=LONGEST_ACTION,
     )
     train(TRAINING_GAMES, out / "start" / "checkpoints", out / "archer", config, resume=True)
 
@@ -163,8 +173,8 @@ def evaluate(out: Path, sizes: Sizes) -> dict[str, Any]:
     folders = {name: out / name / "checkpoints" for name in ("start", *TRAINERS)}
     specs = {"random": "random", "expert": "expert"}
     for name, folder in folders.items():
-        specs[name] = f"hf:{folder}?max_new_tokens=16"
-        specs[f"{name} (greedy)"] = f"hf:{folder}?max_new_tokens=16&temperature=0"
+        specs[name] = f"hf:{folder}?max_new_tokens={LONGEST_ACTION}"
+        specs[f"{name} (greedy)"] = f"hf:{folder}?max_new_tokens={LONGEST_ACTION}&temperature=0"
     results: list[dict[str, Any]] = []
     shown: list[Episode] = []
     tasks: set[str] = set()

@@ -15,7 +15,7 @@ from typing import Any
 from .games import Game
 from .session import Answer, Session, State
 
-SESSIONS = 4
+SESSIONS = 128  # a megabyte each; fewer than there are games in play would be reopened at every turn
 REMEMBERED = 50_000  # answers in memory, one to two kilobytes each
 
 
