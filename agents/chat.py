@@ -27,16 +27,18 @@ class Chat:
 
     Args:
         tokenizer: A Hugging Face tokenizer, with a chat template or with the plain format's tokens.
+        context: The longest sequence that its model reads, in tokens; None where that is unknown.
 
     Raises:
         ValueError: if the tokenizer has neither, or no end-of-sequence token.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self.tokenizer = tokenizer
-        if tokenizer.eos_token_id is None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: int | None = None):
+        self.tokenizer, self.context = tokenizer, context
+        stop_id = tokenizer.eos_token_id
+        if not isinstance(stop_id, int):
             raise ValueError("the tokenizer has no eos_token, so no turn could end; set one")
-        self.stop_id = int(tokenizer.eos_token_id)
+        self.stop_id = stop_id
         vocabulary = tokenizer.get_vocab()
         self._roles = {name[2:-2]: vocabulary[name] for name in PLAIN_ROLES if name in vocabulary}
         self.plain = len(self._roles) == len(PLAIN_ROLES)
@@ -106,30 +108,36 @@ class Chat:
     def encode_episode(self, episode: Episode) -> Episode:
         """The same episode with prompt and action ids where they are missing.
 
-        Turns that were sampled keep their ids; the final observation stays text.
+        Turns that were sampled keep their ids; the final observation stays text. A prompt is
+        rebuilt where it stood behind a turn without ids.
         """
         if all(turn.action.token_ids for turn in episode.turns):
             return episode
         messages = [Message("system", episode.instructions)]
         turns: list[Turn] = []
-        for index, turn in enumerate(episode.turns):
+        seen = False  # whether a sampler saw exactly these ids up to here
+        for turn in episode.turns:
             messages.append(Message("user", turn.observation))
-            prompt = None
-            if index > 0:
-                stopped = turns[-1].action.token_ids[-1:] == (self.stop_id,)
-                prompt = self.delta(messages, len(messages) - 2, stopped)
-            fresh = prompt is None
-            action = Action(
-                text=turn.action.text,
-                prompt_ids=tuple(self.start(messages) if prompt is None else prompt),
-                token_ids=turn.action.token_ids or tuple(self.encode_action(turn.action.text)),
-                logprobs=turn.action.logprobs,
-                finish=turn.action.finish,
-                fresh=fresh,
-            )
+            action = turn.action
+            seen = bool(action.token_ids) and (seen or action.fresh)
+            if not seen:
+                action = self._with_ids(action, messages)
             turns.append(replace(turn, action=action))
-            messages.append(Message("assistant", turn.action.text, action))
+            messages.append(Message("assistant", action.text, action))
         return replace(episode, turns=tuple(turns))
+
+    def _with_ids(self, action: Action, messages: Sequence[Message]) -> Action:
+        prompt = None
+        before = messages[-2].action if len(messages) > 2 else None
+        if before is not None:
+            stopped = before.token_ids[-1:] == (self.stop_id,)
+            prompt = self.delta(messages, len(messages) - 2, stopped)
+        return replace(
+            action,
+            prompt_ids=tuple(self.start(messages) if prompt is None else prompt),
+            token_ids=action.token_ids or tuple(self.encode_action(action.text)),
+            fresh=prompt is None,
+        )
 
     def final_ids(self, episode: Episode) -> list[int]:
         """The ids that follow the last action when an episode was cut: the final observation.
@@ -160,7 +168,11 @@ class Chat:
 
     def _encode(self, text: str) -> list[int]:
         clean = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no bytes
-        return list(self.tokenizer.encode(clean, add_special_tokens=False))
+        # in the plain format the text of a message never becomes a control token; a template writes
+        # its control tokens as text
+        return list(
+            self.tokenizer.encode(clean, add_special_tokens=False, split_special_tokens=self.plain)
+        )
 
     def _render(self, messages: Sequence[Message], *, prompt: bool) -> str:
         turns = [{"role": m.role, "content": m.content} for m in messages]

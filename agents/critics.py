@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .lm import decoder
+from .lm import decoder, is_adapter
 
 
 class TurnCritic(nn.Module):
@@ -33,7 +33,7 @@ class TurnCritic(nn.Module):
         token_values: int = 0,
     ):
         super().__init__()
-        self.decoder = copy.deepcopy(decoder(model))
+        self.decoder = _own_decoder(model)
         self.decoder.requires_grad_(True)
         width = int(model.config.hidden_size)
         self.value_head = _head(width, values)
@@ -57,6 +57,13 @@ class TurnCritic(nn.Module):
         """Token heads [B, N, heads] at positions [B, N]; made with `token_values` > 0."""
         assert self.token_value_head is not None
         return self.token_value_head(_at(hidden, positions))
+
+
+def _own_decoder(model: PreTrainedModel) -> nn.Module:
+    if not is_adapter(model):
+        return copy.deepcopy(decoder(model))
+    # adapters are merged: the copy is trained whole, and has the same weights' names in every run
+    return decoder(copy.deepcopy(model).merge_and_unload())  # type: ignore[operator]  # peft's
 
 
 def _head(width: int, outputs: int) -> nn.Module:

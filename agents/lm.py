@@ -8,12 +8,14 @@ on the right and masked by position. Each conversation samples from its own gene
 order change nothing but floating-point ties.
 """
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.cache_utils import Cache
@@ -22,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from lmenvs.types import Action, Finish
 
 from .chat import Chat
+from .making import model_folder
 from .protocols import Conversation
 
 # its bars for reading and writing a few megabytes would draw over those of the training
@@ -166,7 +169,7 @@ class LMPolicy:
         refuse_unsupported(model)
         self.model, self.chat, self.sampling = model, chat, sampling
         self.version = version
-        self.context = int(getattr(model.config, "max_position_embeddings", 1 << 20))
+        self.context = context_of(model)
         self.forwarded_tokens = 0
         self._cache = SlotCache()
         self._slots: dict[str, _Slot] = {}
@@ -327,7 +330,8 @@ class LMPolicy:
             self.model,
             ids.to(device),
             attention_mask=visible,
-            position_ids=columns,
+            # what pads a row near the end of the window has no position of its own
+            position_ids=columns.clamp(max=self.context - 1),
             past_key_values=self._cache,
             use_cache=True,
         )
@@ -339,6 +343,11 @@ class LMPolicy:
         return head_logits(self.model, last).float().cpu()
 
 
+def context_of(model: PreTrainedModel) -> int:
+    """The longest sequence, in tokens, that the model can read."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
+
+
 def hidden_states(model: PreTrainedModel, ids: Tensor, **kwargs: object) -> Tensor:
     """The last hidden states [B, L, width] of a causal LM's decoder, adapters included."""
     return decoder(model)(input_ids=ids, **kwargs).last_hidden_state
@@ -346,7 +355,7 @@ def hidden_states(model: PreTrainedModel, ids: Tensor, **kwargs: object) -> Tens
 
 def decoder(model: PreTrainedModel) -> torch.nn.Module:
     """The stack of blocks under the output layer; LoRA adapters live inside it."""
-    inner = model.get_base_model() if is_adapter(model) else model
+    inner = model.get_base_model() if is_adapter(model) else model  # type: ignore[operator]  # peft's
     return inner.get_decoder()
 
 
@@ -357,7 +366,7 @@ def is_adapter(model: torch.nn.Module) -> bool:
 
 def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     """The output layer on hidden states of any leading shape."""
-    return model.get_output_embeddings()(hidden)
+    return model.get_output_embeddings()(hidden)  # type: ignore[misc]  # causal models have one
 
 
 def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -410,24 +419,39 @@ def refuse_unsupported(model: PreTrainedModel) -> None:
             f"{window}); its cache cannot hold rows of different lengths here; use a model with "
             "full attention"
         )
+    if config._attn_implementation != "sdpa":
+        raise ValueError(
+            f"{name} runs {config._attn_implementation!r} attention, which reads another kind of "
+            'mask; load it with attn_implementation="sdpa"'
+        )
+    places = inspect.signature(decoder(model).forward).parameters
+    if "position_ids" not in places or getattr(config, "alibi", False):
+        raise ValueError(
+            f"{name} takes no position_ids, which rows of different lengths need here; use a model "
+            "with rotary or learned positions"
+        )
+    scaled = [key for key in _LOGIT_SCALES if getattr(config, key, None) not in (None, 1.0)]
+    if scaled:
+        raise ValueError(
+            f"{name} changes its logits behind the output layer ({', '.join(scaled)}), which is "
+            "not done here; use a model without that"
+        )
+
+
+_LOGIT_SCALES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, Chat]:
     """Load a causal LM and its conversation format from a folder or hub id; LoRA folders too.
 
+    A run's `--out` folder stands for its checkpoint.
+
     Raises:
+        FileNotFoundError: if there is no such folder.
         ValueError: if the folder does not hold a model; one line that says what it lacks.
     """
+    path = model_folder(str(path))
     folder = Path(path)
-    if folder.exists():
-        found = {
-            name for name in ("config.json", "adapter_config.json") if (folder / name).exists()
-        }
-        if not found:
-            raise ValueError(
-                f"{path} is not a model folder: expected config.json or adapter_config.json in it; "
-                "give a folder that save_pretrained wrote, or a run's checkpoints folder"
-            )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         if (folder / "adapter_config.json").exists():
@@ -438,10 +462,10 @@ def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreT
             # an absolute name, so that an adapter saved later finds its base from anywhere
             name = str(folder.resolve()) if folder.exists() else path
             model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(f"cannot load a causal language model from {path}: {reason}") from error
-    return model.eval(), Chat(tokenizer)
+    return model.eval(), Chat(tokenizer, context_of(model))
 
 
 def with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:

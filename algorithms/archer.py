@@ -89,13 +89,14 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1 or not 0 < self.polyak <= 1:
             raise ValueError("discount and lam must be in [0, 1] and polyak in (0, 1]")
-        if (
-            min(self.iterations, self.episodes, self.critic_steps, self.actor_steps, self.siblings)
-            < 1
-        ):
+        steps = (self.iterations, self.critic_steps, self.warmup_critic_steps, self.actor_steps)
+        if min(*steps, self.save_every) < 1:
             raise ValueError(
-                "iterations, episodes, critic_steps, actor_steps and siblings must be at least 1"
+                "iterations, critic_steps, warmup_critic_steps, actor_steps and save_every must be "
+                "at least 1"
             )
+        if min(self.episodes, self.critic_batch, self.actor_batch, self.siblings) < 1:
+            raise ValueError("episodes, critic_batch, actor_batch and siblings must be at least 1")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(
                 f"clip {self.clip}; expected a positive number, or None for no clipping"
@@ -152,16 +153,30 @@ def credit(
 ) -> CriticTargets:
     """The critic's targets for every turn of replayed episodes."""
     if warm and config.warmup_target == "monte_carlo":
-        returns_ET = [
-            discounted_returns([t.reward for t in e.turns], config.discount) for e in episodes
-        ]
-        both = batch.turn_grid(returns_ET)[..., None].expand(-1, -1, 2)
-        return CriticTargets(both, both)
+        hidden = learner.target.encode(batch.ids)
+        monte_carlo = _targets(learner, batch, episodes, hidden, config.discount, lam=1.0)
+        return CriticTargets(monte_carlo, monte_carlo)
     siblings = sample_siblings(
         learner.model, batch, config.siblings, learner.chat.stop_id, learner.sampling, generator
     )
     grown = grow(batch, siblings)
     hidden = encode(learner.target, grown)
+    q_targets = _targets(learner, batch, episodes, hidden, config.discount, config.lam)
+    rows, turns = batch.turn_mask.shape
+    q_of_siblings = learner.target.action_values(hidden, grown.last)
+    v_targets = q_of_siblings.view(rows, turns, config.siblings, 2).mean(2)
+    return CriticTargets(q_targets, v_targets)
+
+
+def _targets(
+    learner: Learner,
+    batch: TokenBatch,
+    episodes: Sequence[Episode],
+    hidden: Tensor,
+    discount: float,
+    lam: float,
+) -> Tensor:
+    """The lambda-return of every turn under each head of the target critic: [B, T, 2]."""
     values = learner.target.values(hidden, batch.before_turn)
     behind = learner.target.values(hidden, batch.bootstrap[:, None])[:, 0]
     heads: list[Tensor] = []
@@ -173,16 +188,11 @@ def credit(
             if p >= 0
         }
         targets_ET = [
-            lambda_targets(
-                [t.reward for t in e.turns], v, config.discount, config.lam, bootstraps.get(i, 0.0)
-            )
+            lambda_targets([t.reward for t in e.turns], v, discount, lam, bootstraps.get(i, 0.0))
             for i, (e, v) in enumerate(zip(episodes, values_ET, strict=True))
         ]
         heads.append(batch.turn_grid(targets_ET))
-    rows, turns = batch.turn_mask.shape
-    q_of_siblings = learner.target.action_values(hidden, grown.last)
-    v_targets = q_of_siblings.view(rows, turns, config.siblings, 2).mean(2)
-    return CriticTargets(torch.stack(heads, -1), v_targets)
+    return torch.stack(heads, -1)
 
 
 def encode(critic: TurnCritic, grown: Grown) -> Tensor:
@@ -397,6 +407,7 @@ def train(
         )
         start = state["iteration"]
     with support.interruptible() as stop, support.progress("archer", config.iterations) as advance:
+        advance(start)
         for iteration in range(start, config.iterations):
             generator = np.random.default_rng((config.seed, iteration))
             policy = LMPolicy(learner.model, learner.chat, learner.sampling, version=iteration)

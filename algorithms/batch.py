@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -60,7 +61,7 @@ class TokenBatch:
         """How many tokens the policy chose."""
         return int(self.policy_mask.sum())
 
-    def rows(self, index: Tensor | Sequence[int]) -> "TokenBatch":
+    def rows(self, index: Tensor | NDArray[np.int64] | Sequence[int]) -> "TokenBatch":
         """These rows, cut to their longest sequence and most turns."""
         chosen = torch.as_tensor(index, dtype=torch.long)
         length = int(self.lengths[chosen].max())
@@ -134,7 +135,7 @@ def make_batch(episodes: Sequence[Episode], chat: Chat) -> TokenBatch:
         chat: The conversation format of the model that will read the batch.
 
     Raises:
-        ValueError: if there is no episode with a turn.
+        ValueError: if there is no episode with a turn, or one that the model cannot read whole.
     """
     rows: list[_Row] = []
     for index, episode in enumerate(episodes):
@@ -155,8 +156,15 @@ def _lay_out(index: int, episode: Episode, chat: Chat) -> list[_Row]:
         row.ids += action.prompt_ids
         row.spans.append((len(row.ids), len(row.ids) + len(action.token_ids)))
         row.ids += action.token_ids
+    for row in rows:
+        if chat.context is not None and len(row.ids) > chat.context:
+            raise ValueError(
+                f"episode {episode.id}: {len(row.ids)} tokens, but the model reads {chat.context}; "
+                "leave the episode out, shorten it with max_turns or take a model that reads more"
+            )
     if episode.truncated:
-        rows[-1].ids += chat.final_ids(episode)
+        # behind a full window the value is read at the last token that fits
+        rows[-1].ids = (rows[-1].ids + chat.final_ids(episode))[: chat.context]
         rows[-1].bootstrap = len(rows[-1].ids) - 1
     return rows
 

@@ -21,6 +21,7 @@ from agents import make_policy, tiny
 from agents.chat import Chat
 from agents.lm import load_model
 from agents.rollout import collect
+from lmenvs.registration import parse_env_string
 from lmenvs.types import Episode, read_episodes
 
 from . import losses, support
@@ -33,7 +34,7 @@ class Config:
     """What can be set; the defaults are the demo's."""
 
     seed: int = 0  # seeds demonstrations, weights of a new model, and minibatches
-    demonstrator: str = "script:never-go-back"  # any policy spec; it plays the training split
+    demonstrator: str = "expert?noise=0.5"  # any policy spec; it plays the training split
     episodes: int = 2000  # how many demonstrations it plays
     demonstrations: str | None = None  # an episode file to imitate instead
     keep: float = (
@@ -43,7 +44,7 @@ class Config:
     learning_rate: float = (
         2e-3  # at its highest; warms up over 5 % of the steps, falls to 0 on a cosine
     )
-    batch_size: int = 32  # episodes per optimizer step
+    batch_size: int = 16  # episodes per optimizer step
     max_norm: float = 1.0  # gradients longer than this are shortened
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
     save_every: int = 1  # epochs between checkpoints
@@ -75,16 +76,21 @@ def best(episodes: Sequence[Episode], keep: float) -> list[Episode]:
 
 
 def demonstrations(env: str, config: Config) -> list[Episode]:
-    """Episodes to imitate: from the file, or played by the demonstrator on training tasks.
+    """Episodes to imitate: those of the environment in the file (whatever its arguments were), or
+    played by the demonstrator on training tasks.
 
     Raises:
         ValueError: if the file has no episodes or none of this environment.
     """
     if config.demonstrations is not None:
-        episodes = [e for e in read_episodes(config.demonstrations) if e.turns]
+        wanted = parse_env_string(env)[0]
+        recorded = [e for e in read_episodes(config.demonstrations) if e.turns]
+        episodes = [e for e in recorded if parse_env_string(e.env)[0] == wanted]
         if not episodes:
+            found = ", ".join(sorted({e.env for e in recorded})) or "no episode with a turn"
             raise ValueError(
-                f"{config.demonstrations}: no episode with a turn; expected JSON lines of episodes"
+                f"{config.demonstrations}: expected episodes of {wanted}, got {found}; give a file "
+                "of that environment's episodes"
             )
         return best(episodes, config.keep)
     seeds = np.random.default_rng((config.seed, 0)).integers(2**31, size=config.episodes).tolist()
@@ -213,7 +219,7 @@ def pretrain(
             context=config.context,
             seed=config.clone.seed,
         )
-        chat = Chat(tokenizer)
+        chat = Chat(tokenizer, config.context)
     clone(run, language_model, chat, episodes, config.clone)
     return run.path
 

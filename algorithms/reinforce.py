@@ -81,7 +81,8 @@ def update(
     # a count fixed for the iteration: dividing each step by its own tokens would be biased
     total = batch.policy_tokens / config.minibatches
     history: list[dict[str, float]] = []
-    for rows in np.array_split(generator.permutation(len(batch)), config.minibatches):
+    order = generator.permutation(len(batch))
+    for rows in np.array_split(order, min(config.minibatches, len(order))):
         mini, mini_advantages = batch.rows(rows), advantages[rows]
         for inner in by_length(mini.lengths, config.micro_tokens):
             part = mini.rows(inner)

@@ -23,6 +23,8 @@ from typing import Any, cast
 from lmenvs.types import Episode, write_episodes
 from lmenvs.version import __version__
 
+from .credit.returns import Numbers
+
 _RECORDED = ("numpy", "gymnasium", "torch", "transformers", "tokenizers", "peft", "textworld")
 _LOGS = ("metrics.jsonl", "episodes.jsonl", "credit.jsonl")
 
@@ -84,7 +86,7 @@ class Run:
         """Append episodes to episodes.jsonl."""
         write_episodes(self.path / "episodes.jsonl", episodes, append=True)
 
-    def credit(self, credit: Iterable[tuple[str, Sequence[float], Sequence[float] | None]]) -> None:
+    def credit(self, credit: Iterable[tuple[str, Numbers, Numbers | None]]) -> None:
         """Append (episode id, advantages_T, values_T or None) to credit.jsonl, for the report."""
         self._append(
             "credit.jsonl",
@@ -257,7 +259,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _numbers(values: Sequence[float] | None) -> list[float] | None:
+def _numbers(values: Numbers | None) -> list[float] | None:
     return None if values is None else [float(value) for value in values]
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from agents.lm import Sampling, draw, head_logits, hidden_states
+from agents.lm import Sampling, context_of, draw, head_logits, hidden_states
 
 from .batch import TokenBatch
 
@@ -81,7 +81,7 @@ def sample_siblings(
     origin, exists = _origins(batch, count)
     rows, branches = origin.shape
     length = batch.ids.shape[1]
-    cache = DynamicCache()
+    cache, window = DynamicCache(), context_of(model)
     hidden = hidden_states(model, batch.ids, past_key_values=cache, use_cache=True)
     hidden = hidden.gather(1, origin[..., None].expand(-1, -1, hidden.shape[-1]))
     uniforms = torch.from_numpy(generator.random((sampling.max_new_tokens, rows * branches)))
@@ -97,7 +97,8 @@ def sample_siblings(
         tokens.append(picks.view(rows, branches).masked_fill(~going, 0))
         masks.append(going)
         logprobs.append(picked.view(rows, branches).masked_fill(~going, 0.0))
-        going = going & (tokens[-1] != stop_id)
+        # a branch ends where the model's window does
+        going = going & (tokens[-1] != stop_id) & (origin + 2 + step < window)
         if not bool(going.any()) or step + 1 == sampling.max_new_tokens:
             break
         visible = torch.cat([stem, *[alike] * (step + 1)], -1)
@@ -105,7 +106,7 @@ def sample_siblings(
             model,
             tokens[-1],
             attention_mask=visible,
-            position_ids=origin + 1 + step,
+            position_ids=(origin + 1 + step) * going,
             past_key_values=cache,
             use_cache=True,
         )
@@ -121,9 +122,8 @@ def grow(batch: TokenBatch, siblings: Siblings) -> Grown:
     length = batch.ids.shape[1]
     ids = torch.cat([batch.ids, siblings.token_ids.flatten(1)], 1)
     own = torch.arange(width)
-    positions = torch.cat(
-        [torch.arange(length).expand(rows, length), (origin[..., None] + 1 + own).flatten(1)], 1
-    )
+    following = (origin[..., None] + 1 + own) * siblings.mask  # what pads a branch needs no place
+    positions = torch.cat([torch.arange(length).expand(rows, length), following.flatten(1)], 1)
     columns = length + torch.arange(branches)[:, None] * width + own
     before = torch.cat([origin[..., None], columns[None, :, :-1].expand(rows, -1, -1)], -1)
     count = siblings.mask.sum(-1)

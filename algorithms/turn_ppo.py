@@ -45,8 +45,11 @@ class Config:
     )
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
-    learning_rate: float = 5e-4  # of the policy; a pretrained 1 B model wants about 1e-6
+    learning_rate: float = 7e-4  # of the policy; a pretrained 1 B model wants about 1e-6
     critic_learning_rate: float = 1e-3  # of the critic
+    anneal: float = (
+        0.1  # both learning rates fall linearly to this share of themselves; 1 holds them
+    )
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
     max_norm: float = 1.0  # gradients longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
@@ -59,8 +62,11 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1:
             raise ValueError(f"discount {self.discount}, lam {self.lam}; expected both in [0, 1]")
-        if min(self.iterations, self.episodes, self.epochs, self.minibatches) < 1:
-            raise ValueError("iterations, episodes, epochs and minibatches must be at least 1")
+        counts = (self.iterations, self.episodes, self.epochs, self.minibatches, self.save_every)
+        if min(counts) < 1:
+            raise ValueError(
+                "iterations, episodes, epochs, minibatches and save_every must be at least 1"
+            )
         if self.clip <= 0:
             raise ValueError(f"clip {self.clip}; expected a positive number")
 
@@ -121,6 +127,15 @@ class Learner:
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=config.critic_learning_rate, weight_decay=0.0
         )
+
+    def set_rates(self, share: float, config: Config) -> None:
+        """Run both optimizers at this share of their learning rates."""
+        for optimizer, rate in (
+            (self.optimizer, config.learning_rate),
+            (self.critic_optimizer, config.critic_learning_rate),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps besides the model's own folder."""
@@ -208,8 +223,8 @@ def train(
     state = run.load_state()
     with torch.random.fork_rng():
         support.seed_all(config.seed)
-        lm, chat = load_model(run.path / "checkpoints" if state else model)
-        learner = Learner(lm, chat, config)
+        language_model, chat = load_model(run.path / "checkpoints" if state else model)
+        learner = Learner(language_model, chat, config)
     start = 0
     if state:
         learner.load(state)
@@ -219,8 +234,10 @@ def train(
         support.interruptible() as stop,
         support.progress("turn_ppo", config.iterations) as advance,
     ):
+        advance(start)
         for iteration in range(start, config.iterations):
             generator = np.random.default_rng((config.seed, iteration))
+            learner.set_rates(1 - (1 - config.anneal) * iteration / config.iterations, config)
             seeds = generator.integers(2**31, size=config.episodes).tolist()
             episodes = collect(
                 env,
