@@ -67,7 +67,8 @@ def training_run(
 ) -> Path:
     run = support.open_run(folder, {"algorithm": algorithm, "episodes": 10, "env": "lmenvs/X-v0"})
     for iteration in range(iterations):  # one point is no curve, and drawing takes time
-        run.log(iteration, {"rollout/success": iteration / 4, "rollout/turns": 2.0})
+        rollout = {"rollout/turns": 2.0, "rollout/episodes": 10.0}
+        run.log(iteration, {"rollout/success": iteration / 4, **rollout})
     episodes = [episode(n, success=n % 2 == 0, observation=observation) for n in range(4)]
     run.episodes(episodes)
     run.credit((e.id, [0.5, -1.25], [0.75, 0.5]) for e in episodes)
