@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .lm import decoder, is_adapter
+from .models import decoder, is_adapter
 
 
 class TurnCritic(nn.Module):

@@ -1,5 +1,4 @@
-"""A causal language model as a policy (torch): batched sampling over conversations that keep their
-caches.
+"""A causal language model as a policy (torch): batched sampling over cached conversations.
 
 Each conversation owns one slot of a key-value store for as long as it lives, so a turn forwards
 only what is new: the last sampled token, the new observation, and the tokens of the answer. Sampled
@@ -8,134 +7,22 @@ on the right and masked by position. Each conversation samples from its own gene
 order change nothing but floating-point ties.
 """
 
-import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
-from transformers.cache_utils import Cache
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
 from lmenvs.types import Action, Finish
 
+from .cache import SlotCache
 from .chat import Chat
-from .making import model_folder
+from .models import context_of, head_logits, hidden_states, load_model, refuse_unsupported
 from .protocols import Conversation
-
-# its bars for reading and writing a few megabytes would draw over those of the training
-transformers_logging.disable_progress_bar()
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How an answer is drawn.
-
-    `logprobs` of an action are those of the distribution that was sampled from, filters included.
-    """
-
-    temperature: float = 1.0  # 0 takes the most probable token
-    top_k: int | None = None  # only the k most probable tokens
-    top_p: float | None = None  # only the smallest set of tokens with this much probability
-    max_new_tokens: int = 32  # an answer longer than this ends with finish="length"
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ValueError(f"temperature {self.temperature}; expected 0 (greedy) or more")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k {self.top_k}; expected 1 or more, or None")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p {self.top_p}; expected a number in (0, 1], or None")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens {self.max_new_tokens}; expected 1 or more")
-
-
-class SlotCache(Cache):
-    """Keys and values of many conversations, one slot each, written in place at its own length."""
-
-    def __init__(self) -> None:
-        super().__init__(layers=[])
-        self._keys: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._slots = 0
-        self._capacity = 0
-        self._rows: Tensor | None = None
-        self._columns = torch.empty(0)
-        self._seen = 0
-
-    def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for so many slots of so many tokens; what is stored stays."""
-        if slots <= self._slots and capacity <= self._capacity:
-            return
-        self._slots = max(self._slots, slots)
-        if capacity > self._capacity:
-            self._capacity = max(64, capacity, self._capacity * 3 // 2)
-        self._keys = [self._grown(old) for old in self._keys]
-        self._values = [self._grown(old) for old in self._values]
-
-    def _grown(self, old: Tensor) -> Tensor:
-        _, heads, _, width = old.shape
-        new = old.new_zeros((self._slots, heads, self._capacity, width))
-        new[: old.shape[0], :, : old.shape[2]] = old
-        return new
-
-    def aim(self, rows: Tensor, columns: Tensor, seen: int) -> None:
-        """Say where the next forward pass writes.
-
-        Args:
-            rows: [B] the slot of each row.
-            columns: [B, Q] the position of each new token within its slot.
-            seen: Keys beyond this position are not looked at.
-        """
-        contiguous = bool((rows == torch.arange(len(rows), device=rows.device)).all())
-        self._rows = None if contiguous else rows
-        self._index = rows[:, None].expand_as(columns)
-        self._columns, self._seen = columns, seen
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` tokens of one slot into another (a fork)."""
-        for store in (*self._keys, *self._values):
-            store[target, :, :length] = store[source, :, :length]
-
-    def update(
-        self,
-        key_states: Tensor,
-        value_states: Tensor,
-        layer_idx: int,
-        *args: object,
-        **kwargs: object,
-    ) -> tuple[Tensor, Tensor]:
-        """Store the new keys and values [B, heads, Q, width]; return all that the rows may attend
-        to.
-        """
-        while len(self._keys) <= layer_idx:
-            batch, heads, _, width = key_states.shape
-            shape = (max(self._slots, batch), heads, self._capacity, width)
-            self._keys.append(key_states.new_zeros(shape))
-            self._values.append(value_states.new_zeros((*shape[:3], value_states.shape[-1])))
-        stored: list[Tensor] = []
-        for store, new in (
-            (self._keys[layer_idx], key_states),
-            (self._values[layer_idx], value_states),
-        ):
-            store[self._index, :, self._columns] = new.transpose(1, 2)
-            seen = store[:, :, : self._seen]
-            stored.append(seen[: key_states.shape[0]] if self._rows is None else seen[self._rows])
-        return stored[0], stored[1]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many key positions the next pass sees."""
-        return self._seen
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        """(key positions, offset); the mask is given explicitly, so this only has to agree with
-        it.
-        """
-        return self._seen, 0
+from .sampling import Sampling, draw
 
 
 @dataclass(slots=True)
@@ -341,146 +228,6 @@ class LMPolicy:
         self.forwarded_tokens += int(counts.sum())
         last = hidden[torch.arange(len(slots), device=device), counts.to(device) - 1]
         return head_logits(self.model, last).float().cpu()
-
-
-def context_of(model: PreTrainedModel) -> int:
-    """The longest sequence, in tokens, that the model can read."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
-
-
-def hidden_states(model: PreTrainedModel, ids: Tensor, **kwargs: object) -> Tensor:
-    """The last hidden states [B, L, width] of a causal LM's decoder, adapters included."""
-    return decoder(model)(input_ids=ids, **kwargs).last_hidden_state
-
-
-def decoder(model: PreTrainedModel) -> torch.nn.Module:
-    """The stack of blocks under the output layer; LoRA adapters live inside it."""
-    inner = model.get_base_model() if is_adapter(model) else model  # type: ignore[operator]  # peft's
-    return inner.get_decoder()
-
-
-def is_adapter(model: torch.nn.Module) -> bool:
-    """Whether the model is wrapped by peft."""
-    return type(model).__module__.startswith("peft")
-
-
-def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """The output layer on hidden states of any leading shape."""
-    return model.get_output_embeddings()(hidden)  # type: ignore[misc]  # causal models have one
-
-
-def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """Inverse-CDF sampling: one uniform number a row picks one token.
-
-    Args:
-        logits: [B, vocabulary], float32.
-        uniforms: [B] in [0, 1).
-        sampling: Temperature and filters.
-
-    Returns:
-        token ids [B] and their natural-log probabilities [B] under the filtered distribution.
-    """
-    if sampling.temperature == 0:
-        picks = logits.argmax(-1)
-        return picks, torch.zeros(len(picks))
-    logprobs = torch.log_softmax(logits / sampling.temperature, -1)
-    if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
-        least = logprobs.topk(sampling.top_k, -1).values[:, -1:]
-        logprobs = logprobs.masked_fill(logprobs < least, -torch.inf)
-    if sampling.top_p is not None and sampling.top_p < 1:
-        ordered, order = logprobs.sort(-1, descending=True)
-        before = ordered.exp().cumsum(-1) - ordered.exp()
-        ordered = ordered.masked_fill(before >= sampling.top_p, -torch.inf)
-        logprobs = torch.empty_like(logprobs).scatter(-1, order, ordered)
-    logprobs = logprobs - logprobs.logsumexp(-1, keepdim=True)
-    # float64: over a large vocabulary the float32 running sum stops short of one
-    cumulative = logprobs.double().exp().cumsum(-1)
-    target = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]
-    picks = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
-    picks = picks.clamp(max=logits.shape[-1] - 1)
-    return picks, logprobs.gather(-1, picks.unsqueeze(-1)).squeeze(-1)
-
-
-def refuse_unsupported(model: PreTrainedModel) -> None:
-    """Stop with one line where cached rows of different lengths would not be exact.
-
-    Raises:
-        ValueError: for encoder-decoder models, and for layers that are not full attention.
-    """
-    config = model.config
-    name = type(model).__name__
-    if getattr(config, "is_encoder_decoder", False):
-        raise ValueError(f"{name} is an encoder-decoder; expected a causal language model")
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None)
-    if kinds != {"full_attention"} or (window and getattr(config, "use_sliding_window", True)):
-        raise ValueError(
-            f"{name} has layers other than full attention ({', '.join(sorted(kinds))}, window "
-            f"{window}); its cache cannot hold rows of different lengths here; use a model with "
-            "full attention"
-        )
-    if config._attn_implementation != "sdpa":
-        raise ValueError(
-            f"{name} runs {config._attn_implementation!r} attention, which reads another kind of "
-            'mask; load it with attn_implementation="sdpa"'
-        )
-    places = inspect.signature(decoder(model).forward).parameters
-    if "position_ids" not in places or getattr(config, "alibi", False):
-        raise ValueError(
-            f"{name} takes no position_ids, which rows of different lengths need here; use a model "
-            "with rotary or learned positions"
-        )
-    scaled = [key for key in _LOGIT_SCALES if getattr(config, key, None) not in (None, 1.0)]
-    if scaled:
-        raise ValueError(
-            f"{name} changes its logits behind the output layer ({', '.join(scaled)}), which is "
-            "not done here; use a model without that"
-        )
-
-
-_LOGIT_SCALES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-
-
-def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, Chat]:
-    """Load a causal LM and its conversation format from a folder or hub id; LoRA folders too.
-
-    A run's `--out` folder stands for its checkpoint.
-
-    Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if the folder does not hold a model; one line that says what it lacks.
-    """
-    path = model_folder(str(path))
-    folder = Path(path)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        if (folder / "adapter_config.json").exists():
-            from peft import AutoPeftModelForCausalLM
-
-            model = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=True)
-        else:
-            # an absolute name, so that an adapter saved later finds its base from anywhere
-            name = str(folder.resolve()) if folder.exists() else path
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"cannot load a causal language model from {path}: {reason}") from error
-    return model.eval(), Chat(tokenizer, context_of(model))
-
-
-def with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:
-    """The model with trainable low-rank adapters on every linear layer; the rest is frozen.
-
-    A model that has adapters already (a resumed run) keeps them.
-    """
-    if is_adapter(model):
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, config)  # type: ignore[return-value]  # it forwards to the model
 
 
 def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:

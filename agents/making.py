@@ -97,7 +97,8 @@ def model_folder(name: str) -> str:
 def _language_model(name: str, options: dict[str, Any]) -> Policy:
     folder = model_folder(name)
     try:
-        from .lm import Sampling, load_policy
+        from .lm import load_policy
+        from .sampling import Sampling
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "transformers", "peft"):
             raise

@@ -15,8 +15,10 @@ unclipped actor follows noise to zero):
   paper.
 - Warm-up regresses Q and V on Monte Carlo returns of the frozen policy (`warmup_target`); "td" is
   the paper.
-- The actor's steps are clipped as in PPO, and its advantages are scaled by their standard
-  deviation; `clip=None` with `scale_advantages=False` is the paper's REINFORCE.
+- Q_k is V_k plus a head that starts at zero (`residual_q`): the advantage then is what that head
+  learned, not the difference of two estimates with errors of their own. False is the paper.
+- The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` with
+  `standardise=False` is the paper's REINFORCE.
 - Truncation bootstraps; the published code treats every time limit as terminal.
 - Gradients of actor and critic are clipped apart and averaged over micro-batches; the published
   code sums.
@@ -24,7 +26,7 @@ unclipped actor follows noise to zero):
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,8 +37,10 @@ from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.critics import TurnCritic, move_towards
-from agents.lm import LMPolicy, Sampling, load_model, with_lora
+from agents.lm import LMPolicy
+from agents.models import load_model, with_lora
 from agents.rollout import collect
+from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support
@@ -75,8 +79,9 @@ class Config:
     clip: float | None = (
         0.2  # ratio is held within 1 ± clip; None is the paper's unclipped REINFORCE
     )
-    scale_advantages: bool = (
-        True  # divide by their standard deviation; the learning rate means more then
+    standardise: bool = True  # centre and scale advantages; False leaves them as the paper does
+    residual_q: bool = (
+        True  # Q = V + a head that starts at zero; False fits Q apart as the paper does
     )
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
     max_norm: float = 1.0  # gradients of actor and critic longer than this are shortened
@@ -163,7 +168,8 @@ def credit(
     hidden = encode(learner.target, grown)
     q_targets = _targets(learner, batch, episodes, hidden, config.discount, config.lam)
     rows, turns = batch.turn_mask.shape
-    q_of_siblings = learner.target.action_values(hidden, grown.last)
+    before = batch.before_turn.repeat_interleave(config.siblings, 1)
+    q_of_siblings = q_heads(learner.target, hidden, grown.last, before, config)
     v_targets = q_of_siblings.view(rows, turns, config.siblings, 2).mean(2)
     return CriticTargets(q_targets, v_targets)
 
@@ -213,7 +219,7 @@ def update_critic(
         part = batch.rows(rows)
         width = part.turn_mask.shape[1]
         hidden = learner.critic.encode(part.ids)
-        q = learner.critic.action_values(hidden, part.after_turn)
+        q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
         v = learner.critic.values(hidden, part.before_turn)
         fitted = losses.archer_critic(
             q[..., 0],
@@ -236,13 +242,21 @@ def update_critic(
     return {**update_metrics(history), "loss/critic_grad_norm": norm}
 
 
+def q_heads(
+    critic: TurnCritic, hidden: Tensor, after: Tensor, before: Tensor, config: Config
+) -> Tensor:
+    """Q_k(o, a) [B, N, 2]: read at the action's last token; what it adds to V_k if `residual_q`."""
+    read = critic.action_values(hidden, after)
+    return read + critic.values(hidden, before) if config.residual_q else read
+
+
 @torch.no_grad()
-def advantages(critic: TurnCritic, batch: TokenBatch, grown: Grown, count: int) -> Tensor:
+def advantages(critic: TurnCritic, batch: TokenBatch, grown: Grown, config: Config) -> Tensor:
     """A(o, a~) = min_k Q_k(o, a~) - min_k V_k(o) for every branch: [B, N]."""
     hidden = encode(critic, grown)
-    q = critic.action_values(hidden, grown.last).min(-1).values
-    v = critic.values(hidden, batch.before_turn).min(-1).values
-    return q - v.repeat_interleave(count, 1)
+    before = batch.before_turn.repeat_interleave(config.siblings, 1)
+    q = q_heads(critic, hidden, grown.last, before, config).min(-1).values
+    return q - critic.values(hidden, before).min(-1).values
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +285,14 @@ def update_actor(
         )
     everything = [part for parts in minibatches for part in parts]
     flat = torch.cat([part.advantages[part.siblings.branch_mask] for part in everything])
-    scale = float(flat.std()) + 1e-8 if config.scale_advantages else 1.0
-    history = [_actor_step(learner, config, parts, scale) for parts in minibatches]
+    centre, scale = (flat.mean(), flat.std() + 1e-8) if config.standardise else (0.0, 1.0)
+    standard = [
+        [replace(part, advantages=(part.advantages - centre) / scale) for part in parts]
+        for parts in minibatches
+    ]
+    # a count fixed for all steps: dividing each by its own tokens would be biased
+    total = float(sum(part.siblings.mask.sum() for part in everything)) / len(standard)
+    history = [_actor_step(learner, config, parts, total) for parts in standard]
     spread = {
         "credit/advantage_mean": float(flat.mean()),
         "credit/advantage_std": float(flat.std()),
@@ -289,24 +309,21 @@ def _imagine(
         learner.model, part, config.siblings, learner.chat.stop_id, learner.sampling, generator
     )
     grown = grow(part, siblings)
-    judged = advantages(learner.critic, part, grown, config.siblings)
+    judged = advantages(learner.critic, part, grown, config)
     old_logprobs, _ = sibling_logprobs(learner.model, grown, siblings)
     return _Part(siblings, grown, judged, old_logprobs)
 
 
 def _actor_step(
-    learner: Learner, config: Config, parts: Sequence[_Part], scale: float
+    learner: Learner, config: Config, parts: Sequence[_Part], total: float
 ) -> dict[str, float]:
     """One optimizer step on the policy (and on the token baseline, if there is one)."""
-    total = float(sum(part.siblings.mask.sum() for part in parts))
     history: list[dict[str, float]] = []
     for part in parts:
         logprobs, entropy = sibling_logprobs(learner.model, part.grown, part.siblings)
         shape = (len(logprobs), -1)
         mask = part.siblings.mask.reshape(shape)
-        spread = (
-            (part.advantages / scale)[..., None].expand(part.siblings.mask.shape).reshape(shape)
-        )
+        spread = part.advantages[..., None].expand(part.siblings.mask.shape).reshape(shape)
         metrics: dict[str, float] = {}
         if config.token_baseline:
             eta = _token_baseline(learner, part, shape)
@@ -357,7 +374,8 @@ def judge(
     for rows in by_length(batch.lengths, config.micro_tokens):
         part = batch.rows(rows)
         hidden = learner.critic.encode(part.ids)
-        q = learner.critic.action_values(hidden, part.after_turn).min(-1).values
+        q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
+        q = q.min(-1).values
         v = learner.critic.values(hidden, part.before_turn).min(-1).values
         grids[0, rows, : q.shape[1]], grids[1, rows, : v.shape[1]] = q - v, v
     advantages_ET, values_ET = (batch.by_episode(grid, len(episodes)) for grid in grids)

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.chat import Chat
-from agents.lm import head_logits, hidden_states
+from agents.models import head_logits, hidden_states
 from lmenvs.types import Episode
 
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from agents import make_policy, tiny
 from agents.chat import Chat
-from agents.lm import load_model
+from agents.models import load_model
 from agents.rollout import collect
 from lmenvs.registration import parse_env_string
 from lmenvs.types import Episode, read_episodes

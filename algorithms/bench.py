@@ -120,8 +120,9 @@ def language_model(
     """Sampled and trained tokens a second of a tiny model (torch)."""
     from agents import make_policy, tiny
     from agents.chat import Chat
-    from agents.lm import LMPolicy, Sampling
+    from agents.lm import LMPolicy
     from agents.rollout import collect
+    from agents.sampling import Sampling
 
     played = collect(LM_ENV, make_policy("expert"), range(seed, seed + 32), record=False)
     texts = [t for e in played for turn in e.turns for t in (turn.observation, turn.action.text)]

@@ -1,4 +1,4 @@
-"""The main job, end to end, for `make demo`: a tiny language model learns TextWorld on this machine.
+"""The main job, end to end, for `make demo`: a tiny language model learns TextWorld here.
 
 1. Make a tiny causal LM and clone it on scripted, imperfect play of training games.
 2. Train it with turn-level PPO and with ArCHer, side by side, one process and one thread each.
@@ -110,13 +110,13 @@ TRAINERS: dict[str, Callable[[Path, int, Sizes], None]] = {
 
 def _in_process(name: str, out: Path, seed: int, sizes: Sizes) -> None:
     """One trainer in a process of its own: one thread, its words in a log beside its folder."""
-    with (out / f"{name}.log").open("a", encoding="utf-8", buffering=1) as log:
-        with redirect_stderr(log):
-            support.set_threads(1)
-            try:
-                TRAINERS[name](out, seed, sizes)
-            except support.Interrupted:
-                sys.exit(130)
+    log = (out / f"{name}.log").open("a", encoding="utf-8", buffering=1)
+    with log, redirect_stderr(log):
+        support.set_threads(1)
+        try:
+            TRAINERS[name](out, seed, sizes)
+        except support.Interrupted:
+            sys.exit(130)
 
 
 def train(out: Path, seed: int, sizes: Sizes) -> None:
@@ -215,10 +215,10 @@ def notes(results: list[dict[str, Any]], distinct: int, out: Path) -> list[str]:
     reached = "reaches" if by_name[best]["mean"] >= GOAL else "does not reach"
     last = _metrics(out / "archer")[-1]
     return [
-        f"A language model with about a million weights, made on the spot, learns to find a coin in "
-        f"houses of TextWorld. Held-out success as sampled: {said('start')} after cloning imperfect "
-        f"play, {said(best)} after {best}, on {distinct} distinct games that no training saw. It "
-        f"{reached} the goal of {GOAL:.0%}.",
+        f"A language model with about a million weights, made on the spot, learns to find a coin "
+        f"in houses of TextWorld. Held-out success as sampled: {said('start')} after cloning "
+        f"imperfect play, {said(best)} after {best}, on {distinct} distinct games that no training "
+        f"saw. It {reached} the goal of {GOAL:.0%}.",
         f"{best} is the model in checkpoints/, because it does better than {other} "
         f"({said(other)}). ArCHer's critic explains "
         f"{last['critic/explained_variance']:.0%} of the variance of the returns and "

@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from agents.lm import LMPolicy, Sampling, load_model, with_lora
+from agents.lm import LMPolicy
+from agents.models import load_model, with_lora
 from agents.rollout import collect
+from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from agents.lm import Sampling, context_of, draw, head_logits, hidden_states
+from agents.models import context_of, head_logits, hidden_states
+from agents.sampling import Sampling, draw
 
 from .batch import TokenBatch
 

@@ -20,8 +20,10 @@ from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.critics import TurnCritic
-from agents.lm import LMPolicy, Sampling, load_model, with_lora
+from agents.lm import LMPolicy
+from agents.models import load_model, with_lora
 from agents.rollout import collect
+from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.critics import TurnCritic, move_towards
-from agents.lm import decoder, with_lora
+from agents.models import decoder, with_lora
 from tests.support.language import FAMILIES, model, with_random_heads
 
 IDS = torch.tensor([[2, 40, 41, 3, 50, 60, 4, 70, 71, 1]])

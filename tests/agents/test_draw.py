@@ -7,7 +7,7 @@ import torch
 from pytest import approx
 from torch import Tensor
 
-from agents.lm import Sampling, draw
+from agents.sampling import Sampling, draw
 
 ROWS = 20_000
 EVEN = (torch.arange(ROWS, dtype=torch.float64) + 0.5) / ROWS  # every part of [0, 1) alike

@@ -19,8 +19,9 @@ from transformers import (
 )
 
 from agents.chat import Chat
-from agents.lm import LMPolicy, Sampling
+from agents.lm import LMPolicy
 from agents.protocols import Conversation
+from agents.sampling import Sampling
 from lmenvs.types import Message
 from tests.support.language import (
     FAMILIES,

@@ -10,7 +10,9 @@ import torch
 from pytest import approx
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.lm import Sampling, is_adapter, load_model, load_policy, with_lora
+from agents.lm import load_policy
+from agents.models import is_adapter, load_model, with_lora
+from agents.sampling import Sampling
 from tests.support.language import chat, full_logprobs, model, policy, talk
 
 IDS = [2, 40, 41, 3, 50, 60, 4, 70]

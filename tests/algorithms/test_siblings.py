@@ -9,8 +9,9 @@ from pytest import approx
 from torch import Tensor
 
 from agents.critics import TurnCritic
-from agents.lm import LMPolicy, Sampling
+from agents.lm import LMPolicy
 from agents.protocols import Conversation
+from agents.sampling import Sampling
 from algorithms.batch import TokenBatch, make_batch
 from algorithms.siblings import Siblings, grow, sample_siblings, sibling_logprobs
 from tests.support.language import (

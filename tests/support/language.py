@@ -23,8 +23,9 @@ from transformers import (
 
 from agents import tiny
 from agents.chat import Chat
-from agents.lm import LMPolicy, Sampling
+from agents.lm import LMPolicy
 from agents.protocols import Conversation
+from agents.sampling import Sampling
 from lmenvs.types import Action, Episode, Message, Turn
 
 FAMILIES = ("gpt2", "llama", "qwen2", "qwen3")

@@ -15,7 +15,7 @@ from typing import Any
 from .games import Game
 from .session import Answer, Session, State
 
-SESSIONS = 128  # a megabyte each; fewer than there are games in play would be reopened at every turn
+SESSIONS = 128  # a megabyte each; with fewer than games in play, every turn would reopen one
 REMEMBERED = 50_000  # answers in memory, one to two kilobytes each
 
 
