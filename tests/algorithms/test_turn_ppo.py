@@ -1,0 +1,153 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pytest import approx
+
+from agents.lm import LMPolicy
+from agents.rollout import collect
+from algorithms import turn_ppo
+from algorithms.batch import TokenBatch, make_batch
+from algorithms.turn_ppo import Config, Learner, TurnCredit, credit, judge
+from lmenvs.types import Action, Episode, Turn
+from tests.support.language import with_random_heads
+from tests.support.training import MICROWAVE, beginner, flat, played, start, weights
+
+CONFIG = Config(discount=0.5, lam=0.5, epochs=1, minibatches=1)
+
+
+def episode(*rewards: float, truncated: bool = False) -> Episode:
+    turns = tuple(Turn("seen", Action("said"), reward) for reward in rewards)
+    return Episode("e", "e", 0, "all", "i", turns, "", not truncated, truncated, False)
+
+
+def test_credit_by_hand():
+    # errors: 0 + .5*2 - 1 = 0 and 1 + .5*b - 2: -1 where it ended, 3 where 8 was still to come
+    episodes = [episode(0, 1), episode(0, 1, truncated=True)]
+    values_ET = [np.array([1.0, 2.0])] * 2
+    given = credit(episodes, values_ET, [0.0, 8.0], CONFIG)
+    assert [a.tolist() for a in given.advantages_ET] == [[-0.25, -1.0], [0.75, 3.0]]
+    assert [y.tolist() for y in given.value_targets_ET] == [[0.75, 1.0], [1.75, 5.0]]
+
+
+def prepared(episodes: list[Episode], config: Config = CONFIG) -> tuple[Learner, TokenBatch]:
+    learner = Learner(*beginner(), config)
+    with_random_heads(learner.critic)
+    return learner, make_batch(episodes, learner.chat)
+
+
+def credited(learner: Learner, batch: TokenBatch, episodes: list[Episode]) -> TurnCredit:
+    values_ET, bootstraps_E = judge(learner.critic, batch, len(episodes), 10**6)
+    return credit(episodes, values_ET, bootstraps_E, CONFIG)
+
+
+@torch.no_grad()
+def test_a_value_is_read_before_its_action_and_behind_a_truncated_end():
+    episodes = [*played(4), *played(4, max_turns=2)]
+    assert {one.truncated for one in episodes} == {True, False}
+    learner, batch = prepared(episodes)
+    for micro_tokens in (1, 10**6):
+        values_ET, bootstraps_E = judge(learner.critic, batch, len(episodes), micro_tokens)
+        for index, one in enumerate(episodes):
+            ids: list[int] = []
+            for turn, value in zip(one.turns, values_ET[index], strict=True):
+                ids += turn.action.prompt_ids
+                assert read(learner, ids) == approx(value, abs=1e-4)
+                ids += turn.action.token_ids
+            if one.terminated:
+                assert bootstraps_E[index] == 0.0
+            else:
+                ids += learner.chat.final_ids(one)
+                assert bootstraps_E[index] == approx(read(learner, ids), abs=1e-4)
+                assert abs(bootstraps_E[index]) > 1e-3
+
+
+def read(learner: Learner, ids: list[int]) -> float:
+    hidden = learner.critic.encode(torch.tensor([ids]))
+    return learner.critic.values(hidden, torch.tensor([[len(ids) - 1]])).item()
+
+
+def update(config: Config, episodes: list[Episode], sgd: float | None = None):
+    learner, batch = prepared(episodes, config)
+    if sgd is not None:  # plain descent: Adam would make rounding errors as large as its steps
+        for name, module in (("optimizer", learner.model), ("critic_optimizer", learner.critic)):
+            vars(learner)[name] = torch.optim.SGD(module.parameters(), lr=sgd)
+    given = credited(learner, batch, episodes)
+    measured = turn_ppo.update(learner, batch, given, config, np.random.default_rng(0))
+    return learner, measured
+
+
+@pytest.mark.parametrize("ratio", ["token", "turn"])
+def test_before_the_first_step_every_ratio_is_one(ratio: str):
+    config = replace(CONFIG, ratio=ratio)  # type: ignore[arg-type]
+    _, measured = update(config, played())
+    assert measured["loss/ratio_max"] == approx(1.0, abs=1e-4)
+    assert measured["loss/clip_fraction"] == 0.0
+    assert measured["loss/approx_kl"] == approx(0.0, abs=1e-8)
+    _, later = update(replace(config, epochs=3, learning_rate=0.01), played())
+    assert later["loss/ratio_max"] > 1.01 and later["loss/approx_kl"] > 1e-5
+
+
+@pytest.mark.parametrize("minibatches", [1, 4])
+def test_eight_micro_batches_of_one_equal_one_of_eight(minibatches: int):
+    config = replace(CONFIG, minibatches=minibatches, entropy_bonus=0.1, epochs=2)
+    (small, _), (large, _) = (
+        update(replace(config, micro_tokens=n), played(), sgd=0.1) for n in (1, 10**6)
+    )
+    torch.testing.assert_close(flat(small.model), flat(large.model), atol=1e-5, rtol=0)
+    torch.testing.assert_close(flat(small.critic), flat(large.critic), atol=1e-5, rtol=0)
+    assert (flat(large.model) - flat(beginner()[0])).abs().max() > 1e-4
+
+
+def test_policy_and_critic_share_nothing():
+    still, _ = update(replace(CONFIG, critic_learning_rate=0.0), played())
+    moved, _ = update(CONFIG, played())
+    assert torch.equal(flat(still.model), flat(moved.model))
+    frozen, _ = update(replace(CONFIG, learning_rate=0.0), played())
+    assert torch.equal(flat(frozen.critic), flat(moved.critic))
+    assert torch.equal(flat(frozen.model), flat(beginner()[0]))
+
+
+def test_the_critic_comes_to_predict_its_targets():
+    config = replace(CONFIG, epochs=60, learning_rate=0.0)
+    learner, batch = prepared(played(), config)
+    given = credited(learner, batch, played())
+    turn_ppo.update(learner, batch, given, config, np.random.default_rng(0))
+    values_ET, _ = judge(learner.critic, batch, 12, 10**6)
+    errors = [v - y for v, y in zip(values_ET, given.value_targets_ET, strict=True)]
+    before = [v - y for v, y in zip(given.values_ET, given.value_targets_ET, strict=True)]
+    assert np.square(np.concatenate(errors)).mean() < 0.2 * np.square(np.concatenate(before)).mean()
+
+
+def test_lora_trains_its_adapters_and_saves_only_them(tmp_path: Path):
+    config = Config(iterations=1, episodes=4, lora_rank=2, max_new_tokens=8)
+    run = turn_ppo.train(MICROWAVE, start(), tmp_path / "run", config)
+    kept = weights(run)
+    model = [name for name in kept if not name.startswith("state")]
+    assert model and all("lora_" in name for name in model)
+    assert any(kept[name].abs().max() > 0 for name in model if "lora_B" in name)
+    assert not any("lora" in name for name in kept if name.startswith("state.critic."))
+
+
+def test_an_episode_that_fills_the_window_is_trained_to_its_last_token(tmp_path: Path):
+    model, chat = beginner()
+    episodes = played()
+    longest = max(len(turn.action.prompt_ids) for one in episodes for turn in one.turns)
+    model.config.max_position_embeddings = chat.context = longest + 16
+    policy = LMPolicy(model, chat)
+    cut = collect(MICROWAVE, policy, range(8))
+    assert any(one.truncated and len(one.turns) < 5 for one in cut)
+    batch = make_batch(cut, chat)
+    assert int(batch.lengths.max()) <= longest + 16
+    learner = Learner(model, chat, CONFIG)
+    given = credited(learner, batch, cut)
+    measured = turn_ppo.update(learner, batch, given, CONFIG, np.random.default_rng(0))
+    assert np.isfinite(measured["loss/grad_norm"])
+
+
+@pytest.mark.parametrize("wrong", [{"lam": 1.5}, {"clip": 0}, {"epochs": 0}, {"save_every": 0}])
+def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, float]):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(CONFIG, **wrong)  # type: ignore[arg-type]
