@@ -1,5 +1,7 @@
 """ArCHer: an off-policy critic over utterances, an on-policy actor over tokens (torch).
 
+Over 300 lines, because critic, actor and their loop are one algorithm and are read together.
+
 Paper: Zhou et al., ArCHer: Training Language Model Agents via Hierarchical Multi-Turn RL (2024),
 section 3 and appendix. The critic has two Q and two V heads with Polyak targets: Q_k(o, a) is
 fitted to r + discount * (1 - terminated) * Vbar_k(o'), V_k(o) to Qbar_k(o, a~) with a~ newly
@@ -19,6 +21,8 @@ unclipped actor follows noise to zero):
   learned, not the difference of two estimates with errors of their own. False is the paper.
 - The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` with
   `standardise=False` is the paper's REINFORCE.
+- With `trust` the actor moves only in iterations in which the critic's advantages explain something
+  of what happened in fresh episodes; None moves it always, as the paper does.
 - Truncation bootstraps; the published code treats every time limit as terminal.
 - Gradients of actor and critic are clipped apart and averaged over micro-batches; the published
   code sums.
@@ -83,6 +87,7 @@ class Config:
     residual_q: bool = (
         True  # Q = V + a head that starts at zero; False fits Q apart as the paper does
     )
+    trust: float | None = None  # the actor waits until Q - V explains this share of what V leaves
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
     max_norm: float = 1.0  # gradients of actor and critic longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
@@ -123,6 +128,7 @@ class Learner:
         )
         self.replay = ReplayBuffer(config.replay_turns)
         self.sampling = Sampling(max_new_tokens=config.max_new_tokens)
+        self.actor_updates = 0
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps besides the model's own folder and the replay file."""
@@ -131,12 +137,14 @@ class Learner:
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "critic_optimizer": self.critic_optimizer.state_dict(),
+            "actor_updates": self.actor_updates,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take on what `state` returned."""
         for name in ("critic", "target", "optimizer", "critic_optimizer"):
             getattr(self, name).load_state_dict(state[name])
+        self.actor_updates = state["actor_updates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +166,21 @@ def credit(
 ) -> CriticTargets:
     """The critic's targets for every turn of replayed episodes."""
     if warm and config.warmup_target == "monte_carlo":
-        hidden = learner.target.encode(batch.ids)
-        monte_carlo = _targets(learner, batch, episodes, hidden, config.discount, lam=1.0)
+        values, behind = torch.zeros(*batch.turn_mask.shape, 2), torch.zeros(len(batch), 2)
+        cut = (batch.bootstrap >= 0).nonzero()[:, 0]
+        if len(cut):  # nothing else of the target's is needed
+            part = batch.rows(cut)
+            behind[cut] = _behind(learner.target, learner.target.encode(part.ids), part)
+        monte_carlo = _targets(batch, episodes, values, behind, config.discount, lam=1.0)
         return CriticTargets(monte_carlo, monte_carlo)
     siblings = sample_siblings(
         learner.model, batch, config.siblings, learner.chat.stop_id, learner.sampling, generator
     )
     grown = grow(batch, siblings)
     hidden = encode(learner.target, grown)
-    q_targets = _targets(learner, batch, episodes, hidden, config.discount, config.lam)
+    values = learner.target.values(hidden, batch.before_turn)
+    behind = _behind(learner.target, hidden, batch)
+    q_targets = _targets(batch, episodes, values, behind, config.discount, config.lam)
     rows, turns = batch.turn_mask.shape
     before = batch.before_turn.repeat_interleave(config.siblings, 1)
     q_of_siblings = q_heads(learner.target, hidden, grown.last, before, config)
@@ -174,17 +188,20 @@ def credit(
     return CriticTargets(q_targets, v_targets)
 
 
+def _behind(critic: TurnCritic, hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """V_k behind the end of each row, where its episode was cut: [B, 2]."""
+    return critic.values(hidden, batch.bootstrap[:, None])[:, 0]
+
+
 def _targets(
-    learner: Learner,
     batch: TokenBatch,
     episodes: Sequence[Episode],
-    hidden: Tensor,
+    values: Tensor,
+    behind: Tensor,
     discount: float,
     lam: float,
 ) -> Tensor:
-    """The lambda-return of every turn under each head of the target critic: [B, T, 2]."""
-    values = learner.target.values(hidden, batch.before_turn)
-    behind = learner.target.values(hidden, batch.bootstrap[:, None])[:, 0]
+    """The lambda-return of every turn under each head: [B, T, 2] from values [B, T, 2]."""
     heads: list[Tensor] = []
     for head in range(2):
         values_ET = batch.by_episode(values[..., head], len(episodes))
@@ -382,22 +399,23 @@ def judge(
     return advantages_ET, values_ET
 
 
-def critic_metrics(
+def advantage_share(
     episodes: Sequence[Episode],
     advantages_ET: Sequence[np.ndarray],
     values_ET: Sequence[np.ndarray],
     config: Config,
-) -> dict[str, float]:
-    """How far the critic can be trusted, on fresh episodes: against their Monte Carlo returns."""
+) -> tuple[float, float]:
+    """How far the critic can be trusted, on fresh episodes against their Monte Carlo returns.
+
+    Returns:
+        The share of the returns' variance that V explains, and the share of what V leaves open that
+        Q - V explains; 0 for a constant, negative for what is worse than none.
+    """
     returns_ET = [
         discounted_returns([t.reward for t in e.turns], config.discount) for e in episodes
     ]
     returns, values, judged = (np.concatenate(x) for x in (returns_ET, values_ET, advantages_ET))
-    return {
-        "critic/explained_variance": explained_variance(values, returns),
-        "critic/q_explained_variance": explained_variance(values + judged, returns),
-        "critic/advantage_explained_variance": explained_variance(judged, returns - values),
-    }
+    return explained_variance(values, returns), explained_variance(judged, returns - values)
 
 
 def train(
@@ -442,16 +460,22 @@ def train(
             advantages_ET, values_ET = judge(learner, episodes, config)
             learner.replay.add(episodes)
 
-            warm = iteration < config.warmup_iterations
+            explained, trusted = advantage_share(episodes, advantages_ET, values_ET, config)
+            wait = iteration < config.warmup_iterations
+            wait = wait or (config.trust is not None and trusted <= config.trust)
+            # as long as the actor has never moved, the replayed returns are its own
+            warm = wait and learner.actor_updates == 0
             steps = config.warmup_critic_steps if warm else config.critic_steps
             fitted = [update_critic(learner, config, warm, generator) for _ in range(steps)]
-            moved = {} if warm else update_actor(learner, config, generator)
+            moved = {} if wait else update_actor(learner, config, generator)
+            learner.actor_updates += not wait
 
             run.log(
                 iteration,
                 {
                     **rollout_metrics(episodes),
-                    **critic_metrics(episodes, advantages_ET, values_ET, config),
+                    "critic/explained_variance": explained,
+                    "critic/advantage_explained_variance": trusted,
                     **{name: float(np.mean([row[name] for row in fitted])) for name in fitted[0]},
                     **moved,
                 },

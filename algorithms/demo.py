@@ -31,7 +31,7 @@ TRAINING_GAMES = GAMES + "&relabel=true"
 """Training games with map and room names exchanged afresh in every episode, so that they cannot be
 remembered; held-out games are played as they are."""
 
-DEMONSTRATOR = "script:never-go-back?noise=0.4"
+DEMONSTRATOR = "script:never-go-back?noise=0.35"
 EVALUATION_SEED = 1_000_000
 GOAL = 0.9
 LONGEST_ACTION = 8  # tokens; a command of these games takes two with the stop token
@@ -52,8 +52,8 @@ class Sizes:
     evaluation_episodes: int
 
 
-FULL = Sizes(2000, 3, 32, 128, 24, 96, 12, 32, 192)
-SMOKE = Sizes(160, 3, 2, 16, 3, 12, 2, 8, 16)
+FULL = Sizes(2000, 5, 30, 128, 20, 96, 12, 32, 192)
+SMOKE = Sizes(128, 3, 2, 16, 2, 12, 2, 8, 16)
 
 
 def pretrain(out: Path, seed: int, sizes: Sizes) -> None:
@@ -97,6 +97,7 @@ def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
         critic_batch=sizes.archer_critic_batch,
         actor_batch=sizes.archer_critic_batch,
         warmup_critic_steps=2 * sizes.archer_critic_steps,
+        trust=0.01,
         max_new_tokens=LONGEST_ACTION,
     )
     train(TRAINING_GAMES, out / "start" / "checkpoints", out / "archer", config, resume=True)

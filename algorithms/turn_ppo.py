@@ -154,6 +154,12 @@ class Learner:
         self.critic_optimizer.load_state_dict(state["critic_optimizer"])
 
 
+def rate_share(iteration: int, config: Config) -> float:
+    """The share of the learning rates in force: 1, then over the last third down to `anneal`."""
+    late = max(0.0, 3 * iteration / config.iterations - 2)
+    return 1 - (1 - config.anneal) * late
+
+
 def update(
     learner: Learner,
     batch: TokenBatch,
@@ -239,7 +245,7 @@ def train(
         advance(start)
         for iteration in range(start, config.iterations):
             generator = np.random.default_rng((config.seed, iteration))
-            learner.set_rates(1 - (1 - config.anneal) * iteration / config.iterations, config)
+            learner.set_rates(rate_share(iteration, config), config)
             seeds = generator.integers(2**31, size=config.episodes).tolist()
             episodes = collect(
                 env,

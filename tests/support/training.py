@@ -28,12 +28,12 @@ def cloning(**fields: Any) -> behaviour_cloning.Config:
 
 
 @cache
-def start(hidden: int = 16, episodes: int = 128, epochs: int = 12) -> Path:
+def start(hidden: int = 16, episodes: int = 128, epochs: int = 12, layers: int = 1) -> Path:
     """A folder with a model that was cloned on random play of Microwave."""
     _KEPT.append(TemporaryDirectory(prefix="lmenvs-tests-"))
     config = behaviour_cloning.TinyConfig(
         hidden=hidden,
-        layers=1,
+        layers=layers,
         heads=2,
         context=512,
         clone=cloning(episodes=episodes, epochs=epochs),
