@@ -28,7 +28,13 @@ def cloning(**fields: Any) -> behaviour_cloning.Config:
 
 
 @cache
-def start(hidden: int = 16, episodes: int = 128, epochs: int = 12, layers: int = 1) -> Path:
+def start(
+    hidden: int = 16,
+    episodes: int = 128,
+    epochs: int = 12,
+    layers: int = 1,
+    learning_rate: float = 1e-2,
+) -> Path:
     """A folder with a model that was cloned on random play of Microwave."""
     _KEPT.append(TemporaryDirectory(prefix="lmenvs-tests-"))
     config = behaviour_cloning.TinyConfig(
@@ -36,7 +42,7 @@ def start(hidden: int = 16, episodes: int = 128, epochs: int = 12, layers: int =
         layers=layers,
         heads=2,
         context=512,
-        clone=cloning(episodes=episodes, epochs=epochs),
+        clone=cloning(episodes=episodes, epochs=epochs, learning_rate=learning_rate),
     )
     return behaviour_cloning.pretrain(MICROWAVE, Path(_KEPT[-1].name) / "start", config)
 
