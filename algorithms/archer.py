@@ -1,6 +1,5 @@
+# over 300 lines: critic, actor and their loop are one algorithm and are read together
 """ArCHer: an off-policy critic over utterances, an on-policy actor over tokens (torch).
-
-Over 300 lines, because critic, actor and their loop are one algorithm and are read together.
 
 Paper: Zhou et al., ArCHer: Training Language Model Agents via Hierarchical Multi-Turn RL (2024),
 section 3 and appendix. The critic has two Q and two V heads with Polyak targets: Q_k(o, a) is

@@ -120,7 +120,7 @@ def _in_process(name: str, out: Path, seed: int, sizes: Sizes) -> None:
             sys.exit(130)
 
 
-def train(out: Path, seed: int, sizes: Sizes) -> None:
+def train_all(out: Path, seed: int, sizes: Sizes) -> None:
     """Stage 2: both trainers beside each other, with one progress bar over their iterations.
 
     Raises:
@@ -268,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         support.set_threads(min(2, os.cpu_count() or 1))
         pretrain(given.out, given.seed, sizes)
-        train(given.out, given.seed, sizes)
+        train_all(given.out, given.seed, sizes)
         finish(given.out, run, evaluate(given.out, sizes))
     except support.Interrupted:
         print(f"stopped; the same command goes on from {given.out}", file=sys.stderr)

@@ -1,3 +1,4 @@
+# over 300 lines: one server, every way in which an endpoint can fail
 import json
 import socket
 import subprocess

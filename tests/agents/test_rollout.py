@@ -1,3 +1,4 @@
+# over 300 lines: the one loop under all rollouts is proved in one place
 import json
 from typing import Any
 
