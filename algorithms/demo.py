@@ -31,7 +31,7 @@ TRAINING_GAMES = GAMES + "&relabel=true"
 """Training games with map and room names exchanged afresh in every episode, so that they cannot be
 remembered; held-out games are played as they are."""
 
-DEMONSTRATOR = "script:never-go-back?noise=0.35"
+DEMONSTRATOR = "script:never-go-back?noise=0.4"
 EVALUATION_SEED = 1_000_000
 GOAL = 0.9
 LONGEST_ACTION = 8  # tokens; a command of these games takes two with the stop token
@@ -52,7 +52,7 @@ class Sizes:
     evaluation_episodes: int
 
 
-FULL = Sizes(2000, 5, 30, 128, 20, 96, 12, 32, 192)
+FULL = Sizes(2000, 5, 32, 128, 20, 96, 12, 32, 192)
 SMOKE = Sizes(128, 3, 2, 16, 2, 12, 2, 8, 16)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.chat import Chat
@@ -45,6 +46,7 @@ class Config:
     ratio: Literal["token", "turn"] = (
         "token"  # what the clip looks at: each token or the turn's product
     )
+    target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
     learning_rate: float = 7e-4  # of the policy; a pretrained 1 B model wants about 1e-6
@@ -69,6 +71,8 @@ class Config:
             raise ValueError(
                 "iterations, episodes, epochs, minibatches and save_every must be at least 1"
             )
+        if self.target_kl is not None and self.target_kl <= 0:
+            raise ValueError(f"target_kl {self.target_kl}; expected a positive number, or None")
         if self.clip <= 0:
             raise ValueError(f"clip {self.clip}; expected a positive number")
 
@@ -175,41 +179,81 @@ def update(
     tokens = batch.policy_tokens / config.minibatches
     turns = float(batch.turn_mask.sum()) / config.minibatches
     history: list[dict[str, float]] = []
+    moving = True
     for _ in range(config.epochs):
         order = generator.permutation(len(batch))
         for rows in np.array_split(order, min(config.minibatches, len(order))):
-            mini = batch.rows(rows)
-            for inner in by_length(mini.lengths, config.micro_tokens):
-                part, chosen = mini.rows(inner), torch.from_numpy(rows)[inner]
-                length, width = part.ids.shape[1], part.turn_mask.shape[1]
-                logprobs, entropy = policy_logprobs(learner.model, part)
-                policy = losses.ppo_clip(
-                    logprobs,
-                    old_logprobs[chosen, :length],
-                    advantages[chosen, :length],
-                    part.policy_mask,
-                    clip_low=config.clip,
-                    clip_high=config.clip,
-                    turn_index=part.turn_index if config.ratio == "turn" else None,
-                    total=tokens,
+            mini, numbers = batch.rows(rows), {}
+            if moving:
+                numbers = policy_gradient(
+                    learner.model, mini, old_logprobs[rows], advantages[rows], tokens, config
                 )
-                bonus = losses.entropy(entropy, part.policy_mask, total=tokens)
-                values = learner.critic.values(learner.critic.encode(part.ids), part.before_turn)[
-                    ..., 0
-                ]
-                value = losses.value_mse(
-                    values, targets[chosen, :width], part.turn_mask, total=turns
-                )
-                (policy.loss + config.entropy_bonus * bonus.loss).backward()
-                value.loss.backward()
-                history.append({**policy.metrics, **bonus.metrics, **value.metrics})
-            history[-1]["grad_norm"] = support.optimizer_step(
-                learner.optimizer, learner.model.parameters(), config.max_norm
-            )
-            history[-1]["critic_grad_norm"] = support.optimizer_step(
-                learner.critic_optimizer, learner.critic.parameters(), config.max_norm
-            )
+                # the clip stops a token's push, not the drift that other tokens' pushes give it
+                moving = config.target_kl is None or numbers["approx_kl"] <= config.target_kl
+                if moving:
+                    trained = [p for p in learner.model.parameters() if p.requires_grad]
+                    norm = support.optimizer_step(learner.optimizer, trained, config.max_norm)
+                    numbers["grad_norm"] = norm
+                else:
+                    learner.optimizer.zero_grad(set_to_none=True)
+            numbers |= fit_critic(learner, mini, targets[rows], turns, config)
+            history.append({**numbers, "resting": float(not moving)})
     return update_metrics(history)
+
+
+def policy_gradient(
+    model: PreTrainedModel,
+    mini: TokenBatch,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    total: float,
+    config: Config,
+) -> dict[str, float]:
+    """Accumulate the gradient of the clipped objective over a minibatch, in micro-batches."""
+    history: list[dict[str, float]] = []
+    weights: list[int] = []
+    for inner in by_length(mini.lengths, config.micro_tokens):
+        part = mini.rows(inner)
+        length = part.ids.shape[1]
+        logprobs, entropy = policy_logprobs(model, part)
+        policy = losses.ppo_clip(
+            logprobs,
+            old_logprobs[inner, :length],
+            advantages[inner, :length],
+            part.policy_mask,
+            clip_low=config.clip,
+            clip_high=config.clip,
+            turn_index=part.turn_index if config.ratio == "turn" else None,
+            total=total,
+        )
+        bonus = losses.entropy(entropy, part.policy_mask, total=total)
+        (policy.loss + config.entropy_bonus * bonus.loss).backward()
+        history.append({**policy.metrics, **bonus.metrics})
+        weights.append(part.policy_tokens)
+    means = {
+        name: float(np.average([row[name] for row in history], weights=weights))
+        for name in history[0]
+    }
+    return {**means, "ratio_max": max(row["ratio_max"] for row in history)}
+
+
+def fit_critic(
+    learner: Learner, mini: TokenBatch, targets: Tensor, total: float, config: Config
+) -> dict[str, float]:
+    """One critic step on a minibatch."""
+    history: list[dict[str, float]] = []
+    for inner in by_length(mini.lengths, config.micro_tokens):
+        part = mini.rows(inner)
+        values = learner.critic.values(learner.critic.encode(part.ids), part.before_turn)[..., 0]
+        width = part.turn_mask.shape[1]
+        value = losses.value_mse(values, targets[inner, :width], part.turn_mask, total=total)
+        value.loss.backward()
+        history.append(value.metrics)
+    norm = support.optimizer_step(
+        learner.critic_optimizer, learner.critic.parameters(), config.max_norm
+    )
+    error = float(np.mean([row["value_error"] for row in history]))
+    return {"value_error": error, "critic_grad_norm": norm}
 
 
 def train(
