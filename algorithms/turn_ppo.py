@@ -1,3 +1,4 @@
+# over 300 lines: collecting, crediting and updating are one algorithm and are read together
 """PPO whose unit of credit is the turn, on token-level ratios (torch).
 
 Paper: Turn-PPO, the turn-level MDP: V at the start of each turn, generalised advantage estimation
