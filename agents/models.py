@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from .chat import Chat
-from .making import model_folder
+from .folders import model_folder
 
 # its bars for reading and writing a few megabytes would draw over those of the training
 transformers_logging.disable_progress_bar()

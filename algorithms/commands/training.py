@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from agents.making import model_folder
+from agents.folders import model_folder
 from lmenvs.registration import make
 
 from .reporting import write_report

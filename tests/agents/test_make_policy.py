@@ -10,8 +10,8 @@ import pytest
 import agents
 from agents import Conversation, Policy, make_policy
 from agents.branching import branch
+from agents.folders import model_folder
 from agents.human import HumanPolicy
-from agents.making import model_folder
 from agents.rollout import collect
 from agents.scripted import ExpertPolicy, NeverGoBack, RandomPolicy
 from lmenvs import Action, Message
