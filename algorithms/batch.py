@@ -242,3 +242,24 @@ def recompute_logprobs(
         part = batch.rows(rows)
         grid[rows, : part.ids.shape[1]] = policy_logprobs(model, part, temperature)[0]
     return grid
+
+
+def sampler_kl(batch: TokenBatch, episodes: Sequence[Episode], logprobs: Tensor) -> float:
+    """KL(sampler || learner) per token, k3 estimate in nats: 0 where both compute alike.
+
+    Args:
+        batch: Made from `episodes`.
+        episodes: Their actions carry the log-probabilities of the distribution sampled from.
+        logprobs: [B, L] of the same tokens, recomputed by the learner.
+    """
+    total, count = 0.0, 0
+    for row in range(len(batch)):
+        turns = episodes[int(batch.episode[row])].turns[int(batch.first_turn[row]) :]
+        turns = turns[: int(batch.turn_mask[row].sum())]
+        sampled = np.array([value for turn in turns for value in turn.action.logprobs])
+        learned = logprobs[row][batch.policy_mask[row]].numpy()
+        if len(sampled) == len(learned):  # a demonstration was not sampled
+            difference = learned - sampled
+            total += float(np.sum(np.exp(difference) - 1 - difference))
+            count += len(sampled)
+    return total / max(count, 1)

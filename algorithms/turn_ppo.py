@@ -29,7 +29,14 @@ from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import TokenBatch, by_length, make_batch, policy_logprobs, recompute_logprobs
+from .batch import (
+    TokenBatch,
+    by_length,
+    make_batch,
+    policy_logprobs,
+    recompute_logprobs,
+    sampler_kl,
+)
 from .credit import explained_variance, gae
 from .metrics import credit_metrics, normalised, rollout_metrics, training_split, update_metrics
 
@@ -168,6 +175,7 @@ def rate_share(iteration: int, config: Config) -> float:
 def update(
     learner: Learner,
     batch: TokenBatch,
+    old_logprobs: Tensor,
     turn_credit: TurnCredit,
     config: Config,
     generator: np.random.Generator,
@@ -175,7 +183,6 @@ def update(
     """Some epochs of clipped policy steps and critic steps on one iteration's episodes."""
     advantages = batch.spread(normalised(turn_credit.advantages_ET))
     targets = batch.turn_grid(turn_credit.value_targets_ET)
-    old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
     # counts fixed for the iteration: dividing each step by its own tokens would be biased
     tokens = batch.policy_tokens / config.minibatches
     turns = float(batch.turn_mask.sum()) / config.minibatches
@@ -306,7 +313,9 @@ def train(
                 learner.critic, batch, len(episodes), config.micro_tokens
             )
             turn_credit = credit(episodes, values_ET, bootstraps_E, config)
-            measured = update(learner, batch, turn_credit, config, generator)
+            # the learner's own, not the sampler's: the first ratio is then exactly 1
+            old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
+            measured = update(learner, batch, old_logprobs, turn_credit, config, generator)
             flat = [
                 np.concatenate(x) for x in (turn_credit.values_ET, turn_credit.value_targets_ET)
             ]
@@ -316,6 +325,7 @@ def train(
                     **rollout_metrics(episodes),
                     **credit_metrics(turn_credit.advantages_ET),
                     "critic/explained_variance": explained_variance(*flat),
+                    "kl/sampler": sampler_kl(batch, episodes, old_logprobs),
                     **measured,
                 },
             )

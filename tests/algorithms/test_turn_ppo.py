@@ -9,7 +9,7 @@ from pytest import approx
 from agents.lm import LMPolicy
 from agents.rollout import collect
 from algorithms import turn_ppo
-from algorithms.batch import TokenBatch, make_batch
+from algorithms.batch import TokenBatch, make_batch, recompute_logprobs, sampler_kl
 from algorithms.turn_ppo import Config, Learner, TurnCredit, credit, judge
 from lmenvs.types import Action, Episode, Turn
 from tests.support.language import with_random_heads
@@ -69,13 +69,19 @@ def read(learner: Learner, ids: list[int]) -> float:
     return learner.critic.values(hidden, torch.tensor([[len(ids) - 1]])).item()
 
 
+def old(learner: turn_ppo.Learner, batch: TokenBatch) -> torch.Tensor:
+    return recompute_logprobs(learner.model, batch, 10**6)
+
+
 def update(config: Config, episodes: list[Episode], sgd: float | None = None):
     learner, batch = prepared(episodes, config)
     if sgd is not None:  # plain descent: Adam would make rounding errors as large as its steps
         for name, module in (("optimizer", learner.model), ("critic_optimizer", learner.critic)):
             vars(learner)[name] = torch.optim.SGD(module.parameters(), lr=sgd)
     given = credited(learner, batch, episodes)
-    measured = turn_ppo.update(learner, batch, given, config, np.random.default_rng(0))
+    measured = turn_ppo.update(
+        learner, batch, old(learner, batch), given, config, np.random.default_rng(0)
+    )
     return learner, measured
 
 
@@ -114,7 +120,7 @@ def test_the_critic_comes_to_predict_its_targets():
     config = replace(CONFIG, epochs=60, learning_rate=0.0)
     learner, batch = prepared(played(), config)
     given = credited(learner, batch, played())
-    turn_ppo.update(learner, batch, given, config, np.random.default_rng(0))
+    turn_ppo.update(learner, batch, old(learner, batch), given, config, np.random.default_rng(0))
     values_ET, _ = judge(learner.critic, batch, 12, 10**6)
     errors = [v - y for v, y in zip(values_ET, given.value_targets_ET, strict=True)]
     before = [v - y for v, y in zip(given.values_ET, given.value_targets_ET, strict=True)]
@@ -143,7 +149,9 @@ def test_an_episode_that_fills_the_window_is_trained_to_its_last_token(tmp_path:
     assert int(batch.lengths.max()) <= longest + 16
     learner = Learner(model, chat, CONFIG)
     given = credited(learner, batch, cut)
-    measured = turn_ppo.update(learner, batch, given, CONFIG, np.random.default_rng(0))
+    measured = turn_ppo.update(
+        learner, batch, old(learner, batch), given, CONFIG, np.random.default_rng(0)
+    )
     assert np.isfinite(measured["loss/grad_norm"])
 
 
@@ -151,3 +159,21 @@ def test_an_episode_that_fills_the_window_is_trained_to_its_last_token(tmp_path:
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(CONFIG, **wrong)  # type: ignore[arg-type]
+
+
+def test_sampler_and_learner_agree_until_one_of_them_changes():
+    episodes = played()
+    learner, batch = prepared(episodes)
+    logprobs = old(learner, batch)
+    assert sampler_kl(batch, episodes, logprobs) == approx(0.0, abs=1e-9)
+    # a ratio of 2 everywhere: k3 is 2 - 1 - log 2
+    doubled = logprobs + np.log(2.0)
+    assert sampler_kl(batch, episodes, doubled) == approx(1 - np.log(2.0), rel=1e-4)
+
+
+def test_the_policy_rests_once_it_moved_too_far():
+    moving = replace(CONFIG, epochs=4, learning_rate=0.05, target_kl=None)
+    _, free = update(moving, played())
+    _, held = update(replace(moving, target_kl=1e-6), played())
+    assert free["loss/resting"] == 0
+    assert held["loss/resting"] == approx(3 / 4)  # the first step cannot have moved yet

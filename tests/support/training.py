@@ -44,7 +44,8 @@ def start(
         context=512,
         clone=cloning(episodes=episodes, epochs=epochs, learning_rate=learning_rate),
     )
-    return behaviour_cloning.pretrain(MICROWAVE, Path(_KEPT[-1].name) / "start", config)
+    with torch.enable_grad():  # a test that needs no gradient may be the first to ask
+        return behaviour_cloning.pretrain(MICROWAVE, Path(_KEPT[-1].name) / "start", config)
 
 
 def beginner() -> tuple[PreTrainedModel, Chat]:
