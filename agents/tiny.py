@@ -80,9 +80,9 @@ def make_model(
         num_attention_heads=heads,
         max_position_embeddings=context,
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
+        pad_token_id=tokenizer.get_vocab()[PAD],
         bos_token_id=None,
-        eos_token_id=tokenizer.convert_tokens_to_ids(PLAIN_END),
+        eos_token_id=tokenizer.get_vocab()[PLAIN_END],
     )
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
