@@ -16,8 +16,9 @@ unclipped actor follows noise to zero):
   paper.
 - Warm-up regresses Q and V on Monte Carlo returns of the frozen policy (`warmup_target`); "td" is
   the paper.
-- Q_k is V_k plus a head that starts at zero (`residual_q`): the advantage then is what that head
-  learned, not the difference of two estimates with errors of their own. False is the paper.
+- `residual_q` makes Q_k of V_k and a head that starts at zero, so that the advantage is what that
+  head learned and not the difference of two estimates with errors of their own. It starts without
+  noise but learns later; False is the paper.
 - The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` with
   `standardise=False` is the paper's REINFORCE.
 - With `trust` the actor moves only in iterations in which the critic's advantages explain something
@@ -63,29 +64,21 @@ class Config:
     episodes: int = 64  # collected per iteration
     replay_turns: int = 100_000  # older episodes are dropped beyond this many turns
     discount: float = 0.95  # per turn; below 1 prefers short solutions
-    lam: float = (
-        0.9  # of the Q target's lambda-return: 0 is one-step and the paper, 1 is Monte Carlo
-    )
+    lam: float = 0.9  # of the Q target's lambda-return: 0 is one-step, as the paper; 1 Monte Carlo
     polyak: float = 0.1  # how far the target critic follows after every critic step
     critic_steps: int = 24  # per iteration
     critic_batch: int = 32  # episodes per critic step
     critic_learning_rate: float = 1e-3  # of the critic
     warmup_iterations: int = 4  # the actor stays frozen for these
     warmup_critic_steps: int = 48  # critic steps per warm-up iteration
-    warmup_target: Literal["monte_carlo", "td"] = (
-        "monte_carlo"  # what the critic is fitted to meanwhile
-    )
+    warmup_target: Literal["monte_carlo", "td"] = "monte_carlo"  # what is fitted meanwhile
     actor_steps: int = 8  # optimizer steps on the actor per iteration
     actor_batch: int = 32  # episodes per actor step
     siblings: int = 2  # fresh actions per turn; more means a steadier target and gradient
     learning_rate: float = 3e-4  # of the actor
-    clip: float | None = (
-        0.2  # ratio is held within 1 ± clip; None is the paper's unclipped REINFORCE
-    )
+    clip: float | None = 0.2  # ratio is held within 1 ± clip; None is the paper's REINFORCE
     standardise: bool = True  # centre and scale advantages; False leaves them as the paper does
-    residual_q: bool = (
-        True  # Q = V + a head that starts at zero; False fits Q apart as the paper does
-    )
+    residual_q: bool = False  # Q = V + a head that starts at zero; False fits Q apart, as the paper
     trust: float | None = None  # the actor waits until Q - V explains this share of what V leaves
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
     max_norm: float = 1.0  # gradients of actor and critic longer than this are shortened

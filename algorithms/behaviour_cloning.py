@@ -37,13 +37,9 @@ class Config:
     demonstrator: str = "expert?noise=0.5"  # any policy spec; it plays the training split
     episodes: int = 2000  # how many demonstrations it plays
     demonstrations: str | None = None  # an episode file to imitate instead
-    keep: float = (
-        1.0  # imitate this share of the episodes, best returns first; below 1 is filtered BC
-    )
+    keep: float = 1.0  # imitate the best share of the episodes by return; below 1 is filtered BC
     epochs: int = 6  # passes over the demonstrations
-    learning_rate: float = (
-        2e-3  # at its highest; warms up over 5 % of the steps, falls to 0 on a cosine
-    )
+    learning_rate: float = 2e-3  # at its highest; rises over 5 % of the steps, falls to 0
     batch_size: int = 16  # episodes per optimizer step
     max_norm: float = 1.0  # gradients longer than this are shortened
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out

@@ -97,6 +97,7 @@ def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
         critic_batch=sizes.archer_critic_batch,
         actor_batch=sizes.archer_critic_batch,
         warmup_critic_steps=2 * sizes.archer_critic_steps,
+        residual_q=True,
         trust=0.01,
         max_new_tokens=LONGEST_ACTION,
     )

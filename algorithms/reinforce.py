@@ -38,9 +38,7 @@ class Config:
     iterations: int = 60  # each collects fresh groups and updates on them
     groups: int = 32  # tasks per iteration
     group_size: int = 8  # episodes per task; a larger group has a steadier baseline
-    centre: Literal["turns", "none"] = (
-        "turns"  # whether advantages are centred over turns; see above
-    )
+    centre: Literal["turns", "none"] = "turns"  # centre advantages over turns; see above
     minibatches: int = 2  # optimizer steps per iteration; only the first is exactly on policy
     learning_rate: float = 3e-4  # of the policy; a pretrained 1 B model wants about 1e-6
     max_norm: float = 1.0  # gradients longer than this are shortened

@@ -51,17 +51,13 @@ class Config:
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # trust in sampled rewards (1) against the critic (0)
     clip: float = 0.2  # the ratio is held within 1 ± clip; larger learns faster and less safely
-    ratio: Literal["token", "turn"] = (
-        "token"  # what the clip looks at: each token or the turn's product
-    )
+    ratio: Literal["token", "turn"] = "token"  # the clip looks at tokens or at a turn's product
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
     learning_rate: float = 7e-4  # of the policy; a pretrained 1 B model wants about 1e-6
     critic_learning_rate: float = 1e-3  # of the critic
-    anneal: float = (
-        0.1  # both learning rates fall linearly to this share of themselves; 1 holds them
-    )
+    anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
     max_norm: float = 1.0  # gradients longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
