@@ -52,7 +52,7 @@ class Sizes:
     evaluation_episodes: int
 
 
-FULL = Sizes(2000, 5, 32, 128, 20, 96, 12, 32, 192)
+FULL = Sizes(2000, 5, 44, 128, 20, 96, 12, 32, 192)
 SMOKE = Sizes(128, 3, 2, 16, 2, 12, 2, 8, 16)
 
 
