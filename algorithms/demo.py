@@ -219,17 +219,18 @@ def notes(results: list[dict[str, Any]], distinct: int, out: Path) -> list[str]:
     rows = _metrics(out / "archer")
     moved = sum("credit/advantage_std" in row for row in rows)
     explained = rows[-1]["critic/explained_variance"]
+    share = sum(row["critic/advantage_explained_variance"] for row in rows) / len(rows)
     return [
         f"A language model with about a million weights, made on the spot, learns to find a coin "
         f"in houses of TextWorld. Held-out success as sampled: {said('start')} after cloning "
         f"imperfect play, {said(best)} after {best}, on {distinct} distinct games that no training "
         f"saw. It {reached} the goal of {GOAL:.0%}.",
         f"{best} is the model in checkpoints/; {other} comes to {said(other)}. ArCHer's critic "
-        f"explains {explained:.0%} of the variance of the returns, but its advantage is the "
-        "difference of two estimates, and that difference is mostly error: it explains next to "
-        f"nothing of what the values leave open. The actor moves only when it explains more than "
-        f"{TRUST:.0%}, which was so in {moved} of {len(rows)} iterations. Turn-level PPO measures "
-        "the same advantage from rewards.",
+        f"explains {explained:.0%} of the variance of the returns; its advantages, the difference "
+        f"of two estimates, explain {share:.1%} of what its values leave open (mean over the run). "
+        f"The actor moves only after an iteration in which that is more than {TRUST:.0%}: in "
+        f"{moved} of {len(rows)} iterations here. Turn-level PPO measures the same advantage from "
+        "rewards, without a model of what actions are worth.",
         "The games are TextWorld's coin collector at level 104, a chain of four rooms each with a "
         "dead end, 12 turns. Games are held out, routes are not: few distinct routes exist.",
     ]

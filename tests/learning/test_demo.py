@@ -27,8 +27,9 @@ def test_the_note_names_the_better_trainer_and_what_it_reached(tmp_path):
     success = {"start": row, "turn_ppo": {**row, "mean": 0.95}, "archer": row}
     results = [{"policy": name, "success": value} for name, value in success.items()]
     (tmp_path / "archer").mkdir()
-    waits = {"critic/explained_variance": 0.1}
-    moves = {"critic/explained_variance": 0.2, "credit/advantage_std": 0.1}
+    share = {"critic/advantage_explained_variance": 0.005}
+    waits = {"critic/explained_variance": 0.1, **share}
+    moves = {"critic/explained_variance": 0.2, "credit/advantage_std": 0.1, **share}
     lines = "".join(json.dumps(line) + "\n" for line in (waits, waits, moves))
     (tmp_path / "archer" / "metrics.jsonl").write_text(lines)
     said = " ".join(demo.notes(results, 90, tmp_path))
@@ -36,6 +37,7 @@ def test_the_note_names_the_better_trainer_and_what_it_reached(tmp_path):
     assert "reaches the goal of 90%" in said
     assert "turn_ppo is the model in checkpoints/" in said
     assert "in 1 of 3 iterations" in said
+    assert "explain 0.5% of what" in said
     success["turn_ppo"] = {**row, "mean": 0.6}
     results = [{"policy": name, "success": value} for name, value in success.items()]
     assert "does not reach" in " ".join(demo.notes(results, 90, tmp_path))
