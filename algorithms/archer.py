@@ -57,7 +57,7 @@ from .siblings import Grown, Siblings, grow, sample_siblings, sibling_logprobs
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What can be set; the defaults are the demo's."""
+    """What can be set; the demo's own choices stand in demo.py."""
 
     seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
     iterations: int = 40  # each collects, fits the critic, then moves the actor

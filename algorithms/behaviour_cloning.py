@@ -31,7 +31,7 @@ from .metrics import rollout_metrics, training_split, update_metrics
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What can be set; the defaults are the demo's."""
+    """What can be set; the demo's own choices stand in demo.py."""
 
     seed: int = 0  # seeds demonstrations, weights of a new model, and minibatches
     demonstrator: str = "expert?noise=0.5"  # any policy spec; it plays the training split

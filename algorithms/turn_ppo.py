@@ -43,7 +43,7 @@ from .metrics import credit_metrics, normalised, rollout_metrics, training_split
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What can be set; the defaults are the demo's."""
+    """What can be set; the demo's own choices stand in demo.py."""
 
     seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
     iterations: int = 60  # each collects fresh episodes and updates on them
