@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import exact, scores, wrappers
-from .core import ERRORS, Outcome, Snapshot, TextEnv
+from .core import ERRORS, NoExactModel, Outcome, Snapshot, TextEnv
 from .registration import TABLE, find, format_env_string, make, parse_env_string, register_all
 from .spaces import AnyText
 from .types import Action, Episode, Message, Turn, from_json, read_episodes, to_json, write_episodes
@@ -25,6 +25,7 @@ __all__ = [
     "AnyText",
     "Episode",
     "Message",
+    "NoExactModel",
     "Outcome",
     "Snapshot",
     "TextEnv",

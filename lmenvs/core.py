@@ -30,13 +30,17 @@ from gymnasium.error import ResetNeeded
 from .outcome import ERRORS, OnInvalid, Outcome, Snapshot
 from .spaces import AnyText
 
-__all__ = ["ERRORS", "OnInvalid", "Outcome", "Snapshot", "TextEnv"]
+__all__ = ["ERRORS", "NoExactModel", "OnInvalid", "Outcome", "Snapshot", "TextEnv"]
 
 
 def _natural(value: object, name: str) -> int:
     if not isinstance(value, int | np.integer) or value < 0:
         raise ValueError(f"{name} = {value!r}; expected an integer >= 0")
     return int(value)
+
+
+class NoExactModel(ValueError):
+    """`start_states` has none to list with these arguments; the line says what to do about it."""
 
 
 class TextEnv(gymnasium.Env[str, str]):
@@ -296,10 +300,16 @@ class TextEnv(gymnasium.Env[str, str]):
         return Snapshot(state, observation, 0, False, seed, self._resets, chance)
 
     def start_states(self) -> list[tuple[float, Snapshot]]:
-        """The start distribution as (probability, snapshot), where the tag `exact` stands."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no exact model; "
-            "lmenvs.registration lists the ids tagged 'exact'"
+        """The start distribution as (probability, snapshot).
+
+        The tag `exact` says which environments have one with their default arguments.
+
+        Raises:
+            NoExactModel: where it cannot be listed.
+        """
+        raise NoExactModel(
+            f"{type(self).__name__} has no exact model; `lmenvs list --tag exact` shows the "
+            "environments that do"
         )
 
     def outcomes(self, action: str) -> list[tuple[float, Snapshot, float, bool]]:

@@ -258,14 +258,13 @@ def solve(
             texts only and may use every action that is admissible somewhere in the belief.
 
     Raises:
-        ValueError: for an environment without an exact model, or arguments out of range.
+        NoExactModel: for an environment without an exact model; the line says what to change.
+        ValueError: for arguments out of range, and for models too large to explore.
+        TypeError: for what is no `TextEnv`.
     """
     unwrapped = make(env) if isinstance(env, str) else env.unwrapped
-    name = unwrapped.spec.id if unwrapped.spec else type(unwrapped).__name__
-    if not isinstance(unwrapped, TextEnv) or type(unwrapped).start_states is TextEnv.start_states:
-        raise ValueError(
-            f"{name} has no exact model; `lmenvs list --tag exact` shows the environments that do"
-        )
+    if not isinstance(unwrapped, TextEnv):
+        raise TypeError(f"expected a TextEnv, got {type(unwrapped).__name__}")
     if not 0.0 <= discount <= 1.0:
         raise ValueError(f"discount={discount!r}; expected a number in [0, 1]")
     if horizon is not None and horizon < 0:
@@ -275,9 +274,6 @@ def solve(
     if information not in ("state", "observation"):
         raise ValueError(f"information={information!r}; expected 'state' or 'observation'")
     limits = [limit for limit in (horizon, unwrapped.turn_limit) if limit is not None]
-    try:
-        states = States(copy.deepcopy(unwrapped), stationary=not limits)
-    except NotImplementedError as error:  # other arguments would have a model; the line says which
-        raise ValueError(f"{name}: {error}") from error
+    states = States(copy.deepcopy(unwrapped), stationary=not limits)
     graph = states if information == "state" else Beliefs(states)
     return Solution(graph, float(discount), min(limits, default=None), policy)

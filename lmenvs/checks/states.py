@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 
-from ..core import Snapshot, TextEnv
+from ..core import NoExactModel, Snapshot, TextEnv
 from .subject import STRINGS, Subject, is_over, play, short, with_chance_of
 
 
@@ -155,7 +155,8 @@ def has_a_true_model(subject: Subject) -> None:
     env = subject.make()
     try:
         starts = env.start_states()
-    except NotImplementedError:
+    except NoExactModel as error:
+        subject.require("\n" not in str(error), "start_states() says no in more than one line")
         return
     total = sum(probability for probability, _ in starts)
     subject.require(abs(total - 1.0) < 1e-9, f"start_states() sums to {total}")

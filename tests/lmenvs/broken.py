@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from lmenvs import Outcome, Snapshot, TextEnv
+from lmenvs import NoExactModel, Outcome, Snapshot, TextEnv
 from tests.lmenvs.small import Hallway
 
 _RESETS = itertools.count()
@@ -205,6 +205,13 @@ class Drifting(Hallway):
         return [(1.0, self.snapshot(), reward, over)]
 
 
+class Rambling(Hallway):
+    __doc__ = Hallway.__doc__
+
+    def start_states(self) -> list[tuple[float, Snapshot]]:
+        raise NoExactModel("too many doors\nand too many cells")
+
+
 class Promising(Hallway):
     __doc__ = Hallway.__doc__
 
@@ -279,6 +286,7 @@ BROKEN: dict[type[TextEnv], str] = {
     Wishful: "lacks what happened",
     Doubtful: "sums to 0.5",
     Drifting: "moves the environment",
+    Rambling: "says no in more than one line",
     Promising: "admissible action 'jump' is answered as invalid",
     Stammering: "empty or repeats itself",
     Clumsy: "expert's 'go through the door' is invalid",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
-from lmenvs import ERRORS, Outcome, Snapshot, TextEnv
+from lmenvs import ERRORS, NoExactModel, Outcome, Snapshot, TextEnv
 from tests.lmenvs.small import Hallway, Ladder
 
 
@@ -242,8 +242,16 @@ def test_what_a_subclass_has_not_written_says_so():
         lambda: Empty().progress(),
         lambda: Empty().expert_action(),
         lambda: Empty().state_key(),
-        lambda: Empty().start_states(),
     ):
         with pytest.raises(NotImplementedError, match="Empty"):
             ask()
     assert Empty().admissible_actions() is None and Empty().answer() is None
+
+
+def test_an_environment_without_a_model_says_so_in_one_line():
+    class Modelless(Hallway):
+        start_states = TextEnv.start_states
+
+    with pytest.raises(NoExactModel, match="Modelless has no exact model; .*--tag exact") as caught:
+        Modelless().start_states()
+    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lmenvs.core import OnInvalid, Outcome, Snapshot
+from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot
 
 from .arms import check_means, count_orders, gap_means, orders_of, parse_arm
 from .base import ArmedBandit, Context
@@ -139,7 +139,7 @@ class BernoulliBandit(ArmedBandit):
         """Every order of the chances, equally likely; for up to 5040 distinct orders."""
         orders = count_orders(self._arms)
         if orders > MOST_START_STATES:
-            raise ValueError(
+            raise NoExactModel(
                 f"{orders} orders of the means are too many to list (at most {MOST_START_STATES}); "
                 "use fewer arms or fewer different means"
             )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmenvs.arguments import check_count
-from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split
 
 from .sokoban_levels import MOST_BOXES, SIZES, make_level
@@ -222,7 +222,7 @@ class TextSokoban(TextEnv):
     def start_states(self) -> list[tuple[float, Snapshot]]:
         """The levels, equally likely; for up to 20,000 of them."""
         if self.levels > MOST_START_STATES:
-            raise ValueError(
+            raise NoExactModel(
                 f"levels={self.levels} are too many to list (at most {MOST_START_STATES}); "
                 "use fewer levels"
             )

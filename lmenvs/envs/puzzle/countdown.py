@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lmenvs.arguments import check_choice, check_count
-from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split, split_of
 
 from .countdown_puzzles import FEWEST, MOST, Item, check_items, content, draw, in_split, pool_of
@@ -233,7 +233,9 @@ class Countdown(TextEnv):
     def start_states(self) -> list[tuple[float, Snapshot]]:
         """Every puzzle of the split, equally likely; needs `pool` or `items`."""
         if self._items is None:
-            raise ValueError("pool=None has no list of start states; give pool=N or items=[...]")
+            raise NoExactModel(
+                "pool=None has no list of start states; give pool=N or items=[...]"
+            )
         return [
             (
                 1 / len(self._items),

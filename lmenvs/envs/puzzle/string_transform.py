@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lmenvs.arguments import check_choice, check_count
-from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split, split_of
 
 from .pools import MOST_POOLED, first_different
@@ -237,7 +237,7 @@ class StringTransform(TextEnv):
     def start_states(self) -> list[tuple[float, Snapshot]]:
         """Every task of the split, equally likely; needs `pool`."""
         if self._items is None:
-            raise ValueError("pool=None has no list of start states; give pool=N")
+            raise NoExactModel("pool=None has no list of start states; give pool=N")
         return [
             (
                 1 / len(self._items),

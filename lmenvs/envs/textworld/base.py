@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lmenvs.arguments import ANY_NUMBER, check_choice, check_count
-from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split
 
 from .archive import Family, Parameters
@@ -137,7 +137,7 @@ class TextWorldEnv(TextEnv):
         return self._pool.draw(task) if pinned is None else self._pool.pin(pinned)
 
     def _games(self) -> list[tuple[int, Game]]:
-        """Every game that a reset may draw; NotImplementedError if there are too many."""
+        """Every game that a reset may draw; NoExactModel if there are too many."""
         assert self._pool is not None
         return list(self._pool.members())
 
@@ -278,14 +278,14 @@ class TextWorldEnv(TextEnv):
         """Every game of the pool, equally likely.
 
         Raises:
-            NotImplementedError: if the pool is too large, the games are relabelled, or their
-                rules are unknown; the line says what to change.
+            NoExactModel: if the pool is too large, the games are relabelled, or their rules are
+                unknown; the line says what to change.
         """
         if self._relabel:
-            raise NotImplementedError("exact values need relabel=False")
+            raise NoExactModel("relabel=True has no list of start states; give relabel=False")
         games = self._games()
         if not all(game.has_logic for _, game in games):
-            raise NotImplementedError("exact values need the game's rules: its .json file")
+            raise NoExactModel("a story without its rules has no model; put its .json beside it")
         here = self._number, self._game, self._labels, self._commands, self._states, self._looked
         states: list[tuple[float, Snapshot]] = []
         for number, game in games:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmenvs.arguments import ANY_NUMBER, check_count
+from lmenvs.core import NoExactModel
 from lmenvs.splits import Split
 
 from .archive import Family, Parameters
@@ -84,12 +85,12 @@ class Pool:
         """Every game that `draw` may return.
 
         Raises:
-            NotImplementedError: if there are too many to list.
+            NoExactModel: if there are too many to list.
         """
         if len(self.numbers) > MOST_LISTED:
-            raise NotImplementedError(
-                f"exact values need a list of games, and this pool has {len(self.numbers)}; make "
-                f"the environment with games=N, at most {MOST_LISTED}"
+            raise NoExactModel(
+                f"a pool of {len(self.numbers)} games has no list of start states; give games=N, "
+                f"at most {MOST_LISTED}"
             )
         for number in self.numbers:
             try:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lmenvs.arguments import check_choice
-from lmenvs.core import OnInvalid, TextEnv
+from lmenvs.core import NoExactModel, OnInvalid, TextEnv
 
 from .base import TextWorldEnv
 from .engine import TITLE_LINE
@@ -157,13 +157,8 @@ class TextNav(TextWorldEnv):
             number = ROOMS.index(start)
         return number, self._find(number)
 
-    def start_states(self) -> Any:
-        """None are listed: too many things can be carried too many ways.
-
-        Raises:
-            NotImplementedError: always; the docstring of the class says what is known exactly.
-        """
-        return TextEnv.start_states(self)
+    def _games(self) -> list[tuple[int, Game]]:
+        raise NoExactModel("TextNav has no exact model: its things can lie in too many ways")
 
     def _shorten(self, text: str) -> str:
         return text if self.observability == "full" else hide_rooms(text)

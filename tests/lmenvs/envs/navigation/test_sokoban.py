@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lmenvs import NoExactModel
 from lmenvs.checks import states
 from lmenvs.checks.subject import Subject
 from lmenvs.envs.navigation.sokoban import TextSokoban, parse_direction
@@ -304,5 +305,5 @@ def test_a_bad_argument_is_refused_in_one_line(arguments: dict[str, Any]):
 def test_more_levels_than_can_be_listed_have_no_list_of_starts():
     env = TextSokoban(levels=10**6)
     assert env.reset(seed=0)[0] == env.reset(seed=0)[0]
-    with pytest.raises(ValueError, match="too many to list"):
+    with pytest.raises(NoExactModel, match="too many to list"):
         env.start_states()

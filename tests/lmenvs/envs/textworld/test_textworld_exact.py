@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lmenvs
+from lmenvs import NoExactModel
 from lmenvs.envs.textworld.coin_collector import distances
 from lmenvs.envs.textworld.games import Recipe, find_game
 from lmenvs.envs.textworld.session import Session
@@ -58,11 +59,13 @@ def test_the_example_file_has_a_model():
 
 def test_a_pool_without_end_is_refused_with_the_remedy():
     for name in ("CoinCollector", "Quest", "TreasureHunter", "Cooking"):
-        with pytest.raises(ValueError, match="games=N, at most 1000") as raised:
+        with pytest.raises(NoExactModel, match="games=N, at most 1000") as raised:
             solve(f"lmenvs/TextWorld{name}-v0")
         assert "\n" not in str(raised.value)
-    with pytest.raises(ValueError, match="relabel=False"):
+    with pytest.raises(NoExactModel, match="relabel=False"):
         solve(f"{COIN}&games=2&relabel=true")
+    with pytest.raises(NoExactModel, match="TextNav has no exact model"):
+        solve("lmenvs/TextNav-v0")
 
 
 def test_listing_the_starts_leaves_the_environment_where_it_is():

@@ -3,6 +3,7 @@ import json
 import pytest
 
 import lmenvs
+from lmenvs import NoExactModel
 from lmenvs.envs.textworld.file import TextWorldFile
 from lmenvs.envs.textworld.games import Recipe, compile_source, find_game, source_of
 
@@ -106,6 +107,8 @@ def test_a_story_without_its_json_can_be_played(feast_path):
     assert other.step("take spoon")[1] == 2.0
     with pytest.raises(ValueError, match="json"):
         other.expert_action()
+    with pytest.raises(NoExactModel, match="json"):
+        other.start_states()
     with pytest.raises(ValueError, match="dense"):
         make_file(feast_path, reward="dense")
 
