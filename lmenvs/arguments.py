@@ -1,5 +1,7 @@
 """Checks of the arguments that users give: one line with what was expected and what came."""
 
+import math
+import sys
 from collections.abc import Sequence
 
 ANY_NUMBER = 2**31
@@ -25,6 +27,34 @@ def check_count(name: str, value: object, least: int, most: int | None = None) -
     if not isinstance(value, int) or isinstance(value, bool) or value < least or high:
         bounds = f"from {least} to {most}" if most is not None else f">= {least}"
         raise ValueError(f"{name}={value!r}; expected a whole number {bounds}")
+
+
+def check_number(
+    name: str,
+    value: object,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: bool = False,
+) -> None:
+    """Refuse what is not a finite number within the bounds; with `above` the least is refused too.
+
+    Raises:
+        ValueError: naming the argument, the value and the bounds.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # nan is not at most anything
+        fits = abs(value) <= sys.float_info.max and least <= value <= most
+        if fits and not (above and value == least):
+            return
+    low = f"above {least:g}" if above else f">= {least:g}"
+    if most == math.inf:
+        bounds = "a finite number" if least == -math.inf else f"a finite number {low}"
+    elif above:
+        bounds = f"a number {low} and at most {most:g}"
+    else:
+        bounds = f"a number from {least:g} to {most:g}"
+    raise ValueError(f"{name}={value!r}; expected {bounds}")
 
 
 def check_flag(name: str, value: object) -> None:

@@ -4,6 +4,8 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
+from lmenvs.arguments import check_count, check_number
+
 from .scenarios import LARGEST
 
 EXPLORATION = 0.5  # alpha of the index, and of LinUCB's bonus
@@ -69,20 +71,9 @@ def gap_means(arms: int, gap: float) -> tuple[float, ...]:
     Raises:
         ValueError: for an impossible number of arms or gap.
     """
-    check_count(arms, LARGEST)
-    if not is_number(gap) or not 0 < gap <= 1:
-        raise ValueError(f"gap={gap!r}; expected a number above 0 and at most 1")
+    check_count("arms", arms, 2, LARGEST)
+    check_number("gap", gap, 0, 1, above=True)
     return (0.5 + gap / 2, *(0.5 - gap / 2 for _ in range(arms - 1)))
-
-
-def check_count(arms: int, largest: int) -> None:
-    """A user's number of arms.
-
-    Raises:
-        ValueError: if there cannot be so many.
-    """
-    if not isinstance(arms, int) or isinstance(arms, bool) or not 2 <= arms <= largest:
-        raise ValueError(f"arms={arms!r}; expected an integer from 2 to {largest}")
 
 
 def check_means(means: Sequence[float], least: float, most: float) -> tuple[float, ...]:
@@ -95,26 +86,9 @@ def check_means(means: Sequence[float], least: float, most: float) -> tuple[floa
         raise ValueError(f"means={means!r}; expected a list of numbers, one per arm")
     if not 2 <= len(means) <= LARGEST:
         raise ValueError(f"means has {len(means)} numbers; expected 2 to {LARGEST}, one per arm")
-    for mean in means:
-        if not is_number(mean) or not least <= mean <= most:
-            raise ValueError(f"means holds {mean!r}; expected numbers from {least:g} to {most:g}")
+    for index, mean in enumerate(means):
+        check_number(f"means[{index}]", mean, least, most)
     return tuple(float(mean) for mean in means)
-
-
-def check_horizon(horizon: int) -> int:
-    """A user's number of pulls.
-
-    Raises:
-        ValueError: if it is not a positive integer.
-    """
-    if not isinstance(horizon, int) or isinstance(horizon, bool) or horizon < 1:
-        raise ValueError(f"horizon={horizon!r}; expected an integer >= 1")
-    return horizon
-
-
-def is_number(value: object) -> bool:
-    """Whether a user's value is a finite number and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def orders_of(values: Sequence[float]) -> Iterator[tuple[float, ...]]:

@@ -2,29 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from lmenvs.arguments import check_choice, check_count
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 
-from .arms import check_horizon, exploration_bonus, parse_arm, upper_confidence_index
+from .arms import exploration_bonus, parse_arm, upper_confidence_index
 from .scenarios import SCENARIOS
 
 Context = Literal["raw", "summary", "guided"]
 CONTEXTS: tuple[Context, ...] = ("raw", "summary", "guided")
-
-
-def check_context(context: str) -> Context:
-    """What the observations tell, by its name.
-
-    Raises:
-        ValueError: for a name that is none.
-    """
-    for known in CONTEXTS:
-        if context == known:
-            return known
-    raise ValueError(f"context={context!r}; expected one of {list(CONTEXTS)}")
 
 
 class ArmedBandit(TextEnv):
@@ -35,12 +24,16 @@ class ArmedBandit(TextEnv):
         horizon: Pulls per episode.
         scenario: A key of `SCENARIOS`.
         context: "raw", "summary" or "guided".
-        measured: Rewards are any numbers, not 0 or 1.
         invalid_reward: What an action costs that names no arm.
         on_invalid: See `TextEnv`; so are the rest.
         admissible_info: See `TextEnv`.
         render_mode: See `TextEnv`.
+
+    Attributes:
+        measured: Rewards are any numbers, not 0 or 1.
     """
+
+    measured: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -49,7 +42,6 @@ class ArmedBandit(TextEnv):
         scenario: str,
         context: Context,
         *,
-        measured: bool,
         invalid_reward: float,
         on_invalid: OnInvalid,
         admissible_info: bool,
@@ -58,10 +50,11 @@ class ArmedBandit(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if scenario not in SCENARIOS:
-            raise ValueError(f"scenario={scenario!r}; expected one of {sorted(SCENARIOS)}")
-        self.context: Context = check_context(context)
-        self.turn_limit = check_horizon(horizon)
+        check_choice("scenario", scenario, tuple(SCENARIOS))
+        check_choice("context", context, CONTEXTS)
+        check_count("horizon", horizon, 1)
+        self.context: Context = context
+        self.turn_limit = horizon
         self._invalid_reward = invalid_reward
         self._scenario = SCENARIOS[scenario]
         self._names = self._scenario.arms()[: len(means)]
@@ -69,7 +62,7 @@ class ArmedBandit(TextEnv):
         self._pulled = tuple(
             f"{self._scenario.pulled.format(arm=name)} Reward: " for name in self._names
         )
-        self.instructions = self._write_instructions(measured)
+        self.instructions = self._write_instructions()
         self._arms = means
         self._means = means
         self._best = max(means)
@@ -90,12 +83,12 @@ class ArmedBandit(TextEnv):
 
     # ---- an episode -------------------------------------------------------------------------
 
-    def _write_instructions(self, measured: bool) -> str:
+    def _write_instructions(self) -> str:
         noun, hint = self._scenario.noun, ""
         if self.context == "guided":
             hint = f" A good rule is to choose the {noun} with the largest sum of mean and bonus."
         return (
-            f"{self._scenario.measured if measured else self._scenario.task} "
+            f"{self._scenario.measured if self.measured else self._scenario.task} "
             f"You have {self.turn_limit} turns; collect as much reward as "
             f"you can.{hint}\nAnswer with the name or the number of one {noun} and nothing else. "
             "Any other answer wastes the turn."

@@ -104,7 +104,6 @@ class BernoulliBandit(ArmedBandit):
             horizon,
             scenario,
             context,
-            measured=False,
             invalid_reward=INVALID_REWARD,
             on_invalid=on_invalid,
             admissible_info=admissible_info,

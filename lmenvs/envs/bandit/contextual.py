@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from lmenvs.arguments import check_choice, check_count
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 from lmenvs.splits import Split, check_split
 
-from .arms import check_count, check_horizon
-from .base import Context, check_context
+from .base import CONTEXTS, Context
 from .films import MOST_FILMS, UNIT, Catalogue, draw_number, made_up, parse_film, titles_of
 from .ledger import Ledger
 from .movielens import load
@@ -107,15 +107,14 @@ class ContextualBandit(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        check_count(arms, MOST_FILMS)
-        if not isinstance(features, int) or not 2 <= features <= MOST_FEATURES:
-            raise ValueError(
-                f"features={features!r}; expected an integer from 2 to {MOST_FEATURES}"
-            )
+        check_count("arms", arms, 2, MOST_FILMS)
+        check_count("horizon", horizon, 1)
+        check_count("features", features, 2, MOST_FEATURES)
+        check_choice("context", context, CONTEXTS)
         if movielens is not None and not isinstance(movielens, str):
             raise ValueError(f"movielens={movielens!r}; expected the path of a folder, or null")
-        self.context: Context = check_context(context)
-        self.turn_limit = check_horizon(horizon)
+        self.context: Context = context
+        self.turn_limit = horizon
         self._count, self._size = arms, features
         self._split: Split = check_split(split)
         self._archive = (

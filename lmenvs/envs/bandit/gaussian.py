@@ -1,19 +1,21 @@
 """GaussianBandit: arms whose rewards scatter around unknown means."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from lmenvs.arguments import check_count, check_number
 from lmenvs.core import OnInvalid
 
-from .arms import check_count, check_means, gap_means, is_number
+from .arms import check_means, gap_means
 from .base import ArmedBandit, Context
 from .scenarios import LARGEST
 
 DECIMALS = 2
 FARTHEST = 6.0  # in standard deviations
 MOST_MEAN = 1000.0
+MOST_DEVIATION = 100.0
 
 
 class GaussianBandit(ArmedBandit):
@@ -87,6 +89,8 @@ class GaussianBandit(ArmedBandit):
         v0: first version.
     """
 
+    measured: ClassVar[bool] = True
+
     def __init__(
         self,
         means: Sequence[float] | None = None,
@@ -102,26 +106,23 @@ class GaussianBandit(ArmedBandit):
         admissible_info: bool = False,
         render_mode: str | None = None,
     ):
-        if not is_number(sigma) or not 0 < sigma <= 100:
-            raise ValueError(f"sigma={sigma!r}; expected a number above 0 and at most 100")
-        if spread is not None:
-            if not is_number(spread) or not 0 < spread <= 100:
-                raise ValueError(
-                    f"spread={spread!r}; expected a number above 0 and at most 100, or null"
-                )
-            if means is not None:
-                raise ValueError(f"means={means!r} and spread={spread!r}; expected one of the two")
-            check_count(arms, LARGEST)
-        chosen = (
-            check_means(means, -MOST_MEAN, MOST_MEAN) if means is not None else gap_means(arms, gap)
-        )
+        check_number("sigma", sigma, 0, MOST_DEVIATION, above=True)
+        if spread is None:
+            given = (
+                gap_means(arms, gap) if means is None else check_means(means, -MOST_MEAN, MOST_MEAN)
+            )
+        elif means is not None:
+            raise ValueError(f"means={means!r} and spread={spread!r}; expected one of the two")
+        else:
+            check_number("spread", spread, 0, MOST_DEVIATION, above=True)
+            check_count("arms", arms, 2, LARGEST)
+            given = (0.0,) * arms  # until the first episode draws its own
         super().__init__(
-            chosen,
+            given,
             horizon,
             scenario,
             context,
-            measured=True,
-            invalid_reward=min(0.0, *chosen) if spread is None else -3.0 * spread,
+            invalid_reward=min(0.0, *given) if spread is None else -3.0 * spread,
             on_invalid=on_invalid,
             admissible_info=admissible_info,
             render_mode=render_mode,

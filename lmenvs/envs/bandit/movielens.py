@@ -18,16 +18,18 @@ from lmenvs.splits import Split
 from .films import Catalogue, from_ratings
 
 MOST_LETTERS = 200  # of a title
+MOST_STARS = 5
 FIRST_FLAG = 5  # the field of u.item where the genres begin
 GENRES_100K = (
     "Unknown Action Adventure Animation Children Comedy Crime Documentary Drama Fantasy Film-Noir "
     "Horror Musical Mystery Romance Sci-Fi Thriller War Western"
 )
-JOBS_1M = (
+_JOBS = (
     "other,educator,artist,clerk,student,customer service,doctor,executive,farmer,homemaker,"
     "student,lawyer,programmer,retired,salesman,scientist,self-employed,engineer,tradesman,"
     "unemployed,writer"
 )
+JOBS_1M = {str(code): job for code, job in enumerate(_JOBS.split(","))}
 
 Rows = Iterator[Sequence[str]]
 
@@ -103,7 +105,7 @@ LAYOUTS = (
         _split("::"),
         _piped,
         lambda fields: (
-            f"{_gender(fields[1])} aged {fields[2]} or more, {JOBS_1M.split(',')[int(fields[3])]}"
+            f"{_gender(fields[1])} aged {fields[2]} or more, {JOBS_1M.get(fields[3], 'other')}"
         ),
     ),
     Layout("ratings.csv", "movies.csv", "", _comma, _piped, lambda fields: ""),
@@ -158,18 +160,19 @@ def _layout(folder: str) -> Layout:
 
 
 def _fields(path: Path, layout: Layout, least: int) -> Rows:
-    for number, fields in enumerate(layout.rows(path), start=1):
-        try:
+    number = 0
+    try:
+        for number, fields in enumerate(layout.rows(path), start=1):
             if len(fields) < least:
                 raise ValueError(f"{len(fields)} fields")
-            if path.name == layout.ratings:
-                float(fields[2])
-        except ValueError as error:
-            raise ValueError(
-                f"{path}, record {number}: {error}; expected a MovieLens record of at least "
-                f"{least} fields with a number of stars in the third"
-            ) from error
-        yield fields
+            if path.name == layout.ratings and not 0 < float(fields[2]) <= MOST_STARS:
+                raise ValueError(f"{fields[2]} stars")
+            yield fields
+    except (ValueError, csv.Error) as error:  # text that is no UTF-8 is a ValueError
+        raise ValueError(
+            f"{path}, record {number or 1}: {error}; expected a MovieLens record of at least "
+            f"{least} fields, the third of a rating a number of stars up to {MOST_STARS}"
+        ) from error
 
 
 def _films(

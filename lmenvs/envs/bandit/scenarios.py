@@ -1,4 +1,8 @@
-"""The stories that the bandit's arms are told in; the story changes no odds."""
+"""The stories that the bandit's arms are told in; the story changes no odds.
+
+Machines have letters for names, which say nothing; the other names are words that a player may
+have an opinion on.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +34,19 @@ class Scenario:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "machines": Scenario(
+        noun="machine",
+        task=(
+            "There is a row of slot machines. Every time you play one it pays 1 or 0, each with a "
+            "chance of its own that stays the same all the time."
+        ),
+        measured=(
+            "There is a row of slot machines. Every time you play one it pays an amount, which "
+            "varies around an average of its own that stays the same all the time."
+        ),
+        pulled="You played machine {arm}.",
+        names="a b c d e f g h i j k l m n o p q r s t",
+    ),
     "buttons": Scenario(
         noun="button",
         task=(
