@@ -2,24 +2,29 @@
 
 `make_policy("bandit:ucb?alpha=0.5")` makes one. They read the conversation, and nothing else: the
 arms in the first observation, what each pull paid, the numbers of the visitor who waits. What they
-draw comes from `conversation.seed`. All but Thompson, LinUCB and uniform try every arm once first.
+draw comes from `conversation.seed`. UCB and greedy try every arm once first.
 
-Other than in EVOLvE's package, `greedy` adds no bonus to the means (there it is UCB by mistake),
-and LinUCB expects `middle` of an arm that was never pulled (there 0, which suits no star ratings).
+The rules are those of EVOLvE (Nie et al., 2024): UCB and LinUCB with alpha 0.5, Thompson sampling
+from Beta(1, 1). Other than in its package, `greedy` adds no bonus to the means (there it is UCB by
+mistake), LinUCB expects `middle` of an arm that was never pulled (there 0, which suits no star
+ratings), and the first of equal arms is pulled (LinUCB there takes any of them).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from lmenvs.arguments import check_choice, check_number
 from lmenvs.envs.bandit.arms import EXPLORATION, upper_confidence_index
 from lmenvs.envs.bandit.linear import RidgeArms
 from lmenvs.envs.bandit.reading import read_arms, read_features, read_pull
 from lmenvs.types import Action, Message
 
 from .protocols import Conversation
+
+LARGEST = 10_000.0  # of what a posterior is made from
 
 
 class History:
@@ -94,13 +99,16 @@ def first_untried(history: History) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class UCB:
-    """The largest mean + sqrt(alpha ln t / n), each arm once first (Auer et al., 2002)."""
+    """The largest mean + sqrt(alpha ln t / n), each arm once first (Auer et al., 2002).
+
+    The alpha of UCB1 is 2. Where alpha stands in front of the root, give its square.
+    """
 
     alpha: float = EXPLORATION
 
     def __post_init__(self) -> None:
         """Refuse what is no weight."""
-        _not_negative("alpha", self.alpha)
+        check_number("alpha", self.alpha, 0)
 
     def choose(self, history: History, generator: np.random.Generator) -> int:
         """The first among equals."""
@@ -133,8 +141,7 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         """Refuse what is no probability."""
-        if not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon={self.epsilon}; expected a probability in [0, 1]")
+        check_number("epsilon", self.epsilon, 0, 1)
 
     def choose(self, history: History, generator: np.random.Generator) -> int:
         """Greedy or uniform."""
@@ -150,6 +157,8 @@ class Thompson:
     Attributes:
         model: "beta": rewards are 0 or 1, the prior of a mean is uniform. "gaussian": rewards have
             deviation `sigma`, the prior is normal. "auto": beta until a reward is neither 0 nor 1.
+            The defaults suit `GaussianBandit-v0`; with `spread=3&sigma=3` there, take
+            `model=gaussian&sigma=3&mean=0&deviation=3`.
         sigma: The deviation of the rewards.
         mean: The prior's mean.
         deviation: The prior's deviation.
@@ -161,13 +170,11 @@ class Thompson:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no posterior."""
-        if self.model not in ("auto", "beta", "gaussian"):
-            raise ValueError(f"model={self.model!r}; expected 'auto', 'beta' or 'gaussian'")
-        if min(self.sigma, self.deviation) <= 0:
-            raise ValueError(
-                f"sigma={self.sigma}, deviation={self.deviation}; expected numbers above 0"
-            )
+        """Refuse what makes no posterior."""
+        check_choice("model", self.model, ("auto", "beta", "gaussian"))
+        check_number("sigma", self.sigma, 1 / LARGEST, LARGEST)
+        check_number("mean", self.mean, -LARGEST, LARGEST)
+        check_number("deviation", self.deviation, 1 / LARGEST, LARGEST)
 
     def beta(self, history: History) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The posterior of each mean: 1 + rewards, 1 + misses."""
@@ -201,8 +208,9 @@ class LinUCB:
     middle: float = 2.5
 
     def __post_init__(self) -> None:
-        """Refuse what is no weight."""
-        _not_negative("alpha", self.alpha)
+        """Refuse what is no weight or no reward."""
+        check_number("alpha", self.alpha, 0)
+        check_number("middle", self.middle)
 
     def choose(self, history: History, generator: np.random.Generator) -> int:
         """The first among equals."""
@@ -276,13 +284,19 @@ def bandit_policy(name: str, options: Mapping[str, Any]) -> BanditPolicy:
     """The policy that `bandit:NAME` means.
 
     Raises:
-        ValueError: for a name that is none of `RULES`.
+        ValueError: for a name that is none of `RULES`, or an option that the rule does not have
+            or cannot take.
     """
     if name not in RULES:
-        raise ValueError(f"policy 'bandit:{name}'; expected one of bandit:{', '.join(RULES)}")
-    return BanditPolicy(RULES[name](**options))
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{name}={value}; expected a number >= 0")
+        raise ValueError(
+            f"policy 'bandit:{name}'; expected one of bandit:{', bandit:'.join(RULES)}"
+        )
+    rule = RULES[name]
+    taken = [option.name for option in fields(rule)]
+    if unknown := [option for option in options if option not in taken]:
+        known = ", ".join(taken) or "none"
+        raise ValueError(f"policy 'bandit:{name}' has no option {unknown[0]!r}; expected {known}")
+    try:
+        return BanditPolicy(rule(**options))
+    except ValueError as error:
+        raise ValueError(f"policy 'bandit:{name}': {error}") from error

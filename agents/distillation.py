@@ -3,13 +3,18 @@
 EVOLvE (Nie et al., 2024) lets language models learn exploration from UCB and LinUCB, by examples in
 the prompt or by fine-tuning. `demonstrate` plays and writes the episodes that
 `lmenvs train behaviour_cloning --demonstrations FILE` reads; `few_shot` makes a text of some of
-their decisions, and `FewShot` puts such a text before a policy's instructions.
+their decisions, and `FewShot` puts such a text behind the instructions that a policy reads. As in
+EVOLvE's package, five decisions are shown, every other one from the third; the words are ours.
+
+There a summary stands in the prompt instead of the history. Here a conversation keeps all that was
+said, and `Recent` shows a policy only the end of it: with `context=summary`, one turn is enough.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from lmenvs.arguments import check_count
 from lmenvs.registration import parse_env_string
 from lmenvs.types import Action, Episode, Message, write_episodes
 
@@ -49,7 +54,12 @@ def demonstrate(
 
 
 def few_shot(
-    episodes: Episode | Sequence[Episode], examples: int = 5, *, skip: int = 2, every: int = 2
+    episodes: Episode | Sequence[Episode],
+    examples: int = 5,
+    *,
+    skip: int = 2,
+    every: int = 2,
+    earlier: int | None = None,
 ) -> str:
     """A text of decisions: each shows the play up to a turn, and what was answered there.
 
@@ -58,17 +68,20 @@ def few_shot(
         examples: How many decisions of each episode; fewer where it is too short.
         skip: The first turns are no examples, since little was known.
         every: Turns from one example to the next.
+        earlier: How many turns before its own an example shows; None is all of them. With
+            `context=summary` 0 is enough, since the newest observation says it all.
 
     Raises:
         ValueError: where no episode is long enough, or for numbers out of range.
     """
-    if examples < 1 or skip < 0 or every < 1:
-        raise ValueError(
-            f"examples={examples}, skip={skip}, every={every}; expected at least 1, 0 and 1"
-        )
+    check_count("examples", examples, 1)
+    check_count("skip", skip, 0)
+    check_count("every", every, 1)
+    if earlier is not None:
+        check_count("earlier", earlier, 0)
     given = [episodes] if isinstance(episodes, Episode) else list(episodes)
     shown = [
-        _example(episode, turn)
+        _example(episode, turn, 0 if earlier is None else max(turn - earlier, 0))
         for episode in given
         for turn in range(skip, len(episode.turns), every)[:examples]
     ]
@@ -78,10 +91,10 @@ def few_shot(
     return "\n\n".join([INTRODUCTION, *blocks])
 
 
-def _example(episode: Episode, last: int) -> str:
-    earlier = [f"{turn.observation}\n> {turn.action.text}" for turn in episode.turns[:last]]
+def _example(episode: Episode, last: int, first: int) -> str:
+    before = [f"{turn.observation}\n> {turn.action.text}" for turn in episode.turns[first:last]]
     turn = episode.turns[last]
-    return "\n".join([*earlier, turn.observation, f"Answer: {turn.action.text}"])
+    return "\n".join([*before, turn.observation, f"Answer: {turn.action.text}"])
 
 
 class FewShot:
@@ -109,6 +122,49 @@ class FewShot:
         first, *rest = conversation.messages
         told = Message(first.role, f"{first.content}\n\n{self._examples}")
         return replace(conversation, messages=(told, *rest))
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """The base forgets them."""
+        self._base.forget(ids)
+
+
+class Recent:
+    """A policy that reads the instructions, the first observation and the newest turns only.
+
+    Args:
+        base: Who acts; a rule of `agents.bandits` needs the whole conversation.
+        turns: How many turns it reads; one is its last action and what that led to.
+    """
+
+    def __init__(self, base: Policy, turns: int = 1):
+        check_count("turns", turns, 1)
+        self._base = base
+        self._turns = turns
+
+    @property
+    def version(self) -> int:
+        """That of the base."""
+        return self._base.version
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Action]:
+        """What the base answers to the same conversations without their middle."""
+        shown = [self._shortened(one) for one in conversations]
+        # what the base keeps for a conversation begins with turns that it reads no more
+        self._base.forget(
+            new.id for new, old in zip(shown, conversations, strict=True) if new is not old
+        )
+        return self._base.act(shown)
+
+    def _shortened(self, conversation: Conversation) -> Conversation:
+        # what comes before the first action, then an action and an observation for each turn
+        said = conversation.messages
+        opening = next((i for i, one in enumerate(said) if one.role == "assistant"), len(said))
+        start = len(said) - 2 * self._turns
+        if start <= opening:
+            return conversation
+        # sampled ids would bring back the prompt that they followed
+        kept = tuple(Message(one.role, one.content) for one in said[start:])
+        return replace(conversation, messages=(*said[:opening], *kept), parent=None)
 
     def forget(self, ids: Iterable[str]) -> None:
         """The base forgets them."""

@@ -39,7 +39,7 @@ def make_policy(spec: str, **options: Any) -> Policy:
             that holds no model; in one line.
     """
     name, _, query = spec.partition("?")
-    given = {**(parse_env_string(f"?{query}")[1] if query else {}), **options}
+    given = {**_options(spec, query), **options}
     kind, colon, rest = name.partition(":")
     try:
         if not colon and kind in _PLAIN:
@@ -59,6 +59,15 @@ def make_policy(spec: str, **options: Any) -> Policy:
             raise
         raise ValueError(f"policy {spec!r}: {error}; correct the options behind '?'") from error
     raise ValueError(f"policy {spec!r}; expected {FORMS}")
+
+
+def _options(spec: str, query: str) -> dict[str, Any]:
+    try:
+        return dict(parse_env_string(f"?{query}")[1]) if query else {}
+    except ValueError as error:
+        raise ValueError(
+            f"policy {spec!r}: expected POLICY?key=value&key=value, got {query!r} behind '?'"
+        ) from error
 
 
 def _human(**options: Any) -> Policy:

@@ -164,6 +164,20 @@ def test_linucb_maximises_the_index_worked_out_by_hand():
     assert LinUCB(alpha=6.0, middle=0.0).choose(told, nobody) == 1  # 3 + 8.49 against 12
 
 
+def test_linucbs_value_and_bonus_with_two_numbers_are_those_worked_out_by_hand():
+    # after x = (1, 2), r = 4 of Amber: A = [[2, 2], [2, 5]], its inverse [[5, -2], [-2, 2]] / 6,
+    # b = (4 - 2.5) (1, 2) = (1.5, 3), A^-1 b = (1.5, 3) / 6 = (0.25, 0.5)
+    told = films(("Amber", 4.0, "1.00, 2.00"), waiting="2.00, -1.00")
+    model, x = told.model(2.5), np.array([2.0, -1.0])
+    assert model.inverses[0] == pytest.approx(np.array([[5, -2], [-2, 2]]) / 6)
+    # x' A^-1 b = 0.5 - 0.5; x' A^-1 x = (5 * 4 + 2 * 2 * 2 + 2) / 6 = 5
+    assert model.values(x) == pytest.approx([2.5 + 0.0, 2.5])
+    assert model.bonuses(x, 0.5) == pytest.approx([0.5 * math.sqrt(5), 0.5 * math.sqrt(5)])
+    x = np.array([1.0, 1.0])
+    # value 2.5 + 0.75; x' A^-1 x = (5 - 4 + 2) / 6 = 0.5 against 2 of a film never shown
+    assert model.indices(x, 1.0) == pytest.approx([3.25 + math.sqrt(0.5), 2.5 + math.sqrt(2)])
+
+
 def test_linucb_needs_a_visitor():
     with pytest.raises(ValueError, match="use bandit:ucb"):
         make_policy("bandit:linucb").act([conversation()])
@@ -271,13 +285,29 @@ def test_a_policy_that_meets_no_bandit_says_so():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("bandit:softmax", "expected one of bandit:ucb, thompson"),
-        ("bandit:ucb?beta=1", "beta"),
-        ("bandit:ucb?alpha=-1", "alpha=-1"),
+        ("bandit:softmax", "expected one of bandit:ucb, bandit:thompson"),
+        ("bandit:UCB", "expected one of bandit:ucb, bandit:thompson"),
+        ("bandit:ucb?beta=1", "'bandit:ucb' has no option 'beta'; expected alpha"),
+        ("bandit:greedy?alpha=1", "has no option 'alpha'; expected none"),
+        ("bandit:thompson?alpha=1", "expected model, sigma, mean, deviation"),
+        ("bandit:ucb?alpha", "'bandit:ucb.alpha': expected POLICY.key=value"),
+        ("bandit:ucb?alpha=-1", "'bandit:ucb': alpha=-1; expected"),
+        ("bandit:ucb?alpha=much", "alpha='much'; expected"),
+        ("bandit:ucb?alpha=null", "alpha=None; expected"),
+        ("bandit:ucb?alpha=true", "alpha=True; expected"),
+        ("bandit:ucb?alpha=[1]", r"alpha=\[1\]; expected"),
+        ("bandit:ucb?alpha=NaN", "alpha=nan; expected"),
+        ("bandit:ucb?alpha=Infinity", "alpha=inf; expected"),
         ("bandit:linucb?alpha=-1", "alpha=-1"),
-        ("bandit:epsilon-greedy?epsilon=2", "epsilon=2"),
-        ("bandit:thompson?model=gamma", "expected 'auto'"),
-        ("bandit:thompson?sigma=0", "above 0"),
+        ("bandit:linucb?middle=x", "middle='x'; expected a finite number"),
+        ("bandit:epsilon-greedy?epsilon=2", "epsilon=2; expected a number from 0 to 1"),
+        ("bandit:epsilon-greedy?epsilon=x", "epsilon='x'; expected"),
+        ("bandit:thompson?model=gamma", "expected one of 'auto', 'beta', 'gaussian'"),
+        ("bandit:thompson?model=1", "model=1; expected"),
+        ("bandit:thompson?sigma=0", "from 0.0001 to 10000"),
+        ("bandit:thompson?sigma=NaN", "sigma=nan; expected"),
+        ("bandit:thompson?mean=x", "mean='x'; expected"),
+        ("bandit:thompson?deviation=1e-300", "deviation=1e-300; expected"),
         ("bandit:", "expected 'random'"),
     ],
 )
