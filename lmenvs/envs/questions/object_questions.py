@@ -101,13 +101,19 @@ def _carried(thing: Thing, kilograms: tuple[float, float], centimetres: tuple[fl
     return YES if both else DEPENDS
 
 
+def _by_hand(thing: Thing) -> str:
+    held = SIGNS[thing.signs["handheld"]]
+    return DEPENDS if held == NO and thing.signs["man_made"] == "y" else held
+
+
 DERIVED: dict[str, Callable[[Thing], str]] = {
     "big": _big,
     "heavy": _heavy,
     "carry": lambda thing: _carried(thing, (15, 60), (200, 400)),
     "one_hand": lambda thing: _carried(thing, (3, 15), (130, 400)),
+    "by_hand": _by_hand,
 }
-"""Answers that follow from length and weight, by the key of the lexicon."""
+"""Answers that follow from length, weight and other facts, by the key of the lexicon."""
 
 
 def colour_answer(thing: Thing, colour: str) -> str:
