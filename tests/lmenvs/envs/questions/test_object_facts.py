@@ -19,7 +19,12 @@ def sure(key: str, sign: str = "y") -> set[str]:
         *(("artwork", "art"), ("art_supply", "art"), ("paint_tool", "art_supply")),
         *(("boat", "vehicle"), ("boat", "on_water"), ("aircraft", "fly"), ("two_wheels", "wheels")),
         *(("footwear", "worn_feet"), *((part, "worn") for part in (*BODY, "worn_legs"))),
-        *(("farm_animal", "animal"), ("farm_animal", "farm"), ("quadruped", "four_legs")),
+        *(
+            ("farm_animal", "animal"),
+            ("farm_animal", "farm"),
+            ("wild_animal", "wild"),
+            ("quadruped", "four_legs"),
+        ),
         *(("toolbox", "tool"), ("hand_tool", "tool"), ("bake", "cook"), ("fuel", "motor")),
         *(("appliance", "machine"), ("machine", "moving_parts"), ("loud", "noise")),
         *(("fruit", "from_plant"), ("vegetable", "from_plant"), ("grown", "from_plant")),
@@ -68,6 +73,7 @@ def test_food_is_eaten_raw_or_cooked():
     [
         ("Is it a boat?", ("rubber duck", "airplane")),
         ("Is it a farm animal?", ("tractor", "carrot")),
+        ("Is it a wild animal?", ("tree", "carrot")),
         ("Is it an aircraft?", ("eagle", "butterfly")),
         ("Is it a machine?", ("saxophone", "violin")),
         ("Is it cold-blooded?", ("apple", "car")),
