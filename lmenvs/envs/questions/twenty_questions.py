@@ -56,13 +56,13 @@ class TwentyQuestions(QuestionGame):
     References:
         TwentyQuestions-v0
             min -20: by the rules
-            average -14.966 +- 0.17: casual policy, seeds 0 to 999
-            max -4.791 +- 0.025: the expert, seeds 0 to 999
-            expert -4.791 +- 0.025: the expert, seeds 0 to 999
-            uniform -19.582 +- 0.073: uniform over legal actions, seeds 0 to 999
+            average -14.784 +- 0.18: casual policy, seeds 0 to 999
+            max -4.758 +- 0.025: the expert, seeds 0 to 999
+            expert -4.758 +- 0.025: the expert, seeds 0 to 999
+            uniform -19.588 +- 0.072: uniform over legal actions, seeds 0 to 999
         TwentyQuestions-v0?items=["apple", "car", "dog", "hammer", "piano"]
             min -20: by the rules
-            average -1.833 +- 0.033: casual policy, seeds 0 to 999
+            average -1.826 +- 0.033: casual policy, seeds 0 to 999
             max -1.4: exact, of what a player can know
             belief -1.4: exact, of what a player can know
             expert -1.423 +- 0.016: the expert, seeds 0 to 999
