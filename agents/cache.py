@@ -1,12 +1,13 @@
-"""A key-value cache with a slot for each conversation (torch), written at each row's own length."""
+"""A key-value store with a slot for each conversation (torch), written at each one's own length."""
 
-import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from .attention import Plan
+
 
 class SlotCache(Cache):
-    """Keys and values of many conversations, one slot each, written in place at its own length."""
+    """Keys and values of many conversations, one slot each; a pass writes where its plan says."""
 
     def __init__(self) -> None:
         super().__init__(layers=[])
@@ -14,9 +15,7 @@ class SlotCache(Cache):
         self._values: list[Tensor] = []
         self._slots = 0
         self._capacity = 0
-        self._rows: Tensor | None = None
-        self._columns = torch.empty(0)
-        self._seen = 0
+        self._plan: Plan | None = None
 
     def reserve(self, slots: int, capacity: int) -> None:
         """Make room for so many slots of so many tokens; what is stored stays."""
@@ -34,23 +33,19 @@ class SlotCache(Cache):
         new[: old.shape[0], :, : old.shape[2]] = old
         return new
 
-    def aim(self, rows: Tensor, columns: Tensor, seen: int) -> None:
-        """Say where the next forward pass writes.
+    def aim(self, plan: Plan) -> None:
+        """Say where the next forward pass writes."""
+        self._plan = plan
 
-        Args:
-            rows: [B] the slot of each row.
-            columns: [B, Q] the position of each new token within its slot.
-            seen: Keys beyond this position are not looked at.
-        """
-        contiguous = bool((rows == torch.arange(len(rows), device=rows.device)).all())
-        self._rows = None if contiguous else rows
-        self._index = rows[:, None].expand_as(columns)
-        self._columns, self._seen = columns, seen
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` tokens of one slot into another (a fork)."""
+    def copy(self, source: int, targets: list[int], length: int) -> None:
+        """Copy the first `length` tokens of one slot into others (forks, shared prompts)."""
         for store in (*self._keys, *self._values):
-            store[target, :, :length] = store[source, :, :length]
+            store[targets, :, :length] = store[source, :, :length]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory held, in bytes."""
+        return sum(store.nbytes for store in (*self._keys, *self._values))
 
     def update(
         self,
@@ -60,30 +55,20 @@ class SlotCache(Cache):
         *args: object,
         **kwargs: object,
     ) -> tuple[Tensor, Tensor]:
-        """Store the new keys and values [B, heads, Q, width]; return all that the rows may attend
-        to.
+        """Store the new keys and values [1, heads, N, width]; returns the whole store of the
+        layer.
         """
+        assert self._plan is not None
         while len(self._keys) <= layer_idx:
-            batch, heads, _, width = key_states.shape
-            shape = (max(self._slots, batch), heads, self._capacity, width)
-            self._keys.append(key_states.new_zeros(shape))
-            self._values.append(value_states.new_zeros((*shape[:3], value_states.shape[-1])))
-        stored: list[Tensor] = []
-        for store, new in (
-            (self._keys[layer_idx], key_states),
-            (self._values[layer_idx], value_states),
-        ):
-            store[self._index, :, self._columns] = new.transpose(1, 2)
-            seen = store[:, :, : self._seen]
-            stored.append(seen[: key_states.shape[0]] if self._rows is None else seen[self._rows])
-        return stored[0], stored[1]
+            for stores, new in ((self._keys, key_states), (self._values, value_states)):
+                _, heads, _, width = new.shape
+                stores.append(new.new_zeros((self._slots, heads, self._capacity, width)))
+        where = (self._plan.slots, slice(None), self._plan.positions)
+        keys, values = self._keys[layer_idx], self._values[layer_idx]
+        keys[where] = key_states[0].transpose(0, 1)
+        values[where] = value_states[0].transpose(0, 1)
+        return keys, values
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many key positions the next pass sees."""
-        return self._seen
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        """(key positions, offset); the mask is given explicitly, so this only has to agree with
-        it.
-        """
-        return self._seen, 0
+        """Zero: the plan gives every position."""
+        return 0

@@ -1,9 +1,11 @@
-"""A causal language model as a policy (torch): batched sampling over cached conversations.
+"""A causal language model as a policy (torch): conversations that are sampled side by side.
 
 Each conversation owns one slot of a key-value store for as long as it lives, so a turn forwards
 only what is new: the last sampled token, the new observation, and the tokens of the answer. Sampled
-ids are never encoded again. Rows of different lengths share a forward pass: new tokens are padded
-on the right and masked by position. Each conversation samples from its own generator, so width and
+ids are never encoded again. One pass serves all conversations wherever they stand, some reading an
+observation, others in the middle of an answer; nobody waits for the slowest. What a new
+conversation shares with one that is known (a system prompt, the task of its group, the past of its
+branch) is copied, not read again. Each conversation samples from its own generator, so width and
 order change nothing but floating-point ties.
 """
 
@@ -18,29 +20,47 @@ from transformers import PreTrainedModel
 
 from lmenvs.types import Action, Finish
 
+from .attention import Row, followed, make_plan
 from .cache import SlotCache
 from .chat import Chat
-from .models import context_of, head_logits, hidden_states, load_model, refuse_unsupported
+from .models import context_of, decoder, head_logits, load_model, refuse_unsupported
+from .prefixes import PrefixIndex, common
 from .protocols import Conversation
 from .sampling import Sampling, draw
 
+PASS_TOKENS = 8192  # one forward pass reads about so many at most; more wait for the next
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
+class _Answer:
+    """An answer under way."""
+
+    name: str
+    prompt_ids: tuple[int, ...]
+    fresh: bool
+    uniforms: np.ndarray
+    room: int  # tokens that the window still holds
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
 class _Slot:
     """What is kept for one conversation."""
 
     row: int
-    length: int = 0  # tokens whose keys and values are stored
-    pending: list[int] = field(default_factory=list)  # ids of the sequence that are not stored yet
+    ids: list[int] = field(default_factory=list)  # the whole sequence
+    stored: int = 0  # of how many of them the keys and values are stored
     answered: int = 0  # how many messages the ids cover
-    ids: list[int] = field(default_factory=list)  # the whole sequence, pending included
+    source: "tuple[_Slot, int] | None" = None  # whose first tokens it will take over
+    answer: _Answer | None = None
 
 
 class LMPolicy:
     """A Hugging Face causal language model that answers conversations.
 
     Args:
-        model: Any causal LM with full attention and a key-value cache.
+        model: Any causal LM whose attention is Transformers' attention interface.
         chat: The conversation format of its tokenizer.
         sampling: Temperature, filters, answer length.
         version: How many updates the weights have received.
@@ -58,65 +78,152 @@ class LMPolicy:
         self.version = version
         self.context = context_of(model)
         self.forwarded_tokens = 0
+        config = decoder(model).config
+        heads = int(config.num_attention_heads)
+        width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+        key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+        self._widths = heads * width, key_heads * width
+        self._config = config
         self._cache = SlotCache()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; needed after the weights have changed. The memory is kept."""
         self._slots: dict[str, _Slot] = {}
         self._free: list[int] = []
+        self._prefixes: PrefixIndex[_Slot] = PrefixIndex()
+        self._active: list[_Slot] = []
+        self._over: list[tuple[str, Action]] = []
 
     def forget(self, ids: Iterable[str]) -> None:
         """Free the slots of conversations that are over."""
         for name in ids:
             slot = self._slots.pop(name, None)
             if slot is not None:
+                self._prefixes.remove(slot)
                 self._free.append(slot.row)
+                slot.stored = 0  # who waits for its tokens reads them alone
+                if slot.answer is not None:
+                    slot.answer = None
+                    self._active.remove(slot)
 
-    def reset(self) -> None:
-        """Forget everything; needed after the weights have changed."""
-        self._cache, self._slots, self._free = SlotCache(), {}, []
-
-    @torch.no_grad()
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
         """Sample one answer for each conversation."""
-        self.model.eval()
-        slots: list[_Slot] = []
-        prompts: list[tuple[list[int], bool]] = []
+        self.submit(conversations)
+        missing = {conversation.id for conversation in conversations}
+        answers: dict[str, Action] = {}
+        while missing:
+            for name, action in self.advance():
+                answers[name] = action
+                missing.discard(name)
+        return [answers[conversation.id] for conversation in conversations]
+
+    def submit(self, conversations: Sequence[Conversation]) -> None:
+        """Take these conversations up; `advance` answers them."""
         for conversation in conversations:
+            known = self._slots.get(conversation.id)
+            if known is not None and known.answer is not None:
+                raise ValueError(
+                    f"conversation {conversation.id} is being answered; expected one question at "
+                    "a time, wait until advance() returns its answer"
+                )
             slot, new, fresh = self._open(conversation)
-            slots.append(slot)
-            prompts.append((new, fresh))
-        room = [self.context - slot.length - len(slot.pending) for slot in slots]
-        ready = [i for i in range(len(slots)) if room[i] >= 1]
-        sampled = self._generate(
-            [slots[i] for i in ready],
-            [conversations[i].seed for i in ready],
-            [room[i] for i in ready],
+            room = self.context - len(slot.ids)
+            if room < 1:
+                self._over.append(
+                    (conversation.id, Action("", tuple(new), (), (), "context", fresh))
+                )
+                slot.answered = len(conversation.messages) + 1
+                continue
+            generator = np.random.default_rng(conversation.seed)
+            uniforms = generator.random(self.sampling.max_new_tokens)
+            slot.answered = len(conversation.messages) + 1
+            slot.answer = _Answer(conversation.id, tuple(new), fresh, uniforms, room)
+            self._active.append(slot)
+
+    @torch.no_grad()
+    def advance(self) -> list[tuple[str, Action]]:
+        """One forward pass for all that are being answered; (conversation id, action) of those
+        that are done.
+        """
+        over, self._over = self._over, []
+        if not self._active:
+            return over
+        reading = self._reading()
+        logits = self._forward(reading)
+        answers = [slot.answer for slot in reading if slot.answer is not None]
+        uniforms = np.array([answer.uniforms[len(answer.token_ids)] for answer in answers])
+        picks, logprobs = draw(logits, torch.from_numpy(uniforms).to(logits.device), self.sampling)
+        picked = zip(reading, answers, picks.tolist(), logprobs.tolist(), strict=True)
+        for slot, answer, token, logprob in picked:
+            answer.token_ids.append(token)
+            answer.logprobs.append(logprob)
+            slot.ids.append(token)
+            finish = self._finish(answer, token)
+            if finish is not None:
+                over.append((answer.name, self._action(answer, finish)))
+                slot.answer = None
+                self._prefixes.add(slot)
+        self._active = [slot for slot in self._active if slot.answer is not None]
+        return over
+
+    def _finish(self, answer: _Answer, token: int) -> Finish | None:
+        """Why the answer ends with this token, if it does."""
+        if token == self.chat.stop_id:
+            return "stop"
+        stops = self.sampling.stop
+        if stops and self.sampling.cut(self.chat.decode(answer.token_ids)) is not None:
+            return "stop"
+        if len(answer.token_ids) >= min(answer.room, len(answer.uniforms)):
+            return "context" if len(answer.token_ids) >= answer.room else "length"
+        return None
+
+    def _action(self, answer: _Answer, finish: Finish) -> Action:
+        text = self.chat.decode(answer.token_ids)
+        cut = self.sampling.cut(text)
+        return Action(
+            text if cut is None else cut,
+            answer.prompt_ids,
+            tuple(answer.token_ids),
+            tuple(answer.logprobs),
+            finish,
+            answer.fresh,
         )
-        answers = dict(zip(ready, sampled, strict=True))
-        actions: list[Action] = []
-        for i, (slot, (new, fresh)) in enumerate(zip(slots, prompts, strict=True)):
-            token_ids, logprobs, finish = answers.get(i, ([], [], "context"))
-            slot.answered = len(conversations[i].messages) + 1
-            text = self.chat.decode(token_ids)
-            actions.append(
-                Action(text, tuple(new), tuple(token_ids), tuple(logprobs), finish, fresh)
-            )
-        return actions
 
     def _open(self, conversation: Conversation) -> tuple[_Slot, list[int], bool]:
-        """The conversation's slot with the new prompt ids pending: (slot, new ids, fresh)."""
+        """The conversation's slot with the new prompt ids at its end: (slot, new ids, fresh)."""
         messages = conversation.messages
         slot = self._slots.get(conversation.id)
+        known = slot is not None
         if slot is None:
-            slot = self._fork(conversation) or self._adopt(conversation)
+            slot = self._slots[conversation.id] = _Slot(self._take_row())
+            slot.ids, slot.answered = _recorded(conversation)
         if slot.answered and slot.answered < len(messages) and slot.ids:
             stopped = slot.ids[-1] == self.chat.stop_id
             new = self.chat.delta(messages, slot.answered - 1, stopped)
             if new is not None:
-                slot.pending += new
                 slot.ids += new
+                if not known:
+                    self._share(slot, conversation)
                 return slot, new, False
         new = self.chat.start(messages)
-        slot.length, slot.pending, slot.ids = 0, list(new), list(new)
+        self._prefixes.remove(slot)
+        slot.stored, slot.ids = 0, list(new)
+        self._share(slot, conversation)
         return slot, new, True
+
+    def _share(self, slot: _Slot, conversation: Conversation) -> None:
+        """Find whose stored tokens this new sequence begins with, and file it for others."""
+        source, length = self._prefixes.find(slot.ids)
+        parent = self._slots.get(conversation.parent[0]) if conversation.parent else None
+        if parent is not None and parent is not slot:
+            shared = common(parent.ids, slot.ids)
+            if shared > length:
+                source, length = parent, shared
+        # the last token is read again: what follows is predicted behind it
+        length = min(length, len(slot.ids) - 1)
+        slot.source = (source, length) if source is not None and length > 0 else None
+        self._prefixes.add(slot)
 
     def _take_row(self) -> int:
         if not self._free:
@@ -125,109 +232,73 @@ class LMPolicy:
         self._free.remove(lowest)
         return lowest
 
-    def _adopt(self, conversation: Conversation) -> _Slot:
-        """A new slot; where the messages carry their sampled ids, the sequence is rebuilt from
-        those.
-        """
-        row = self._take_row()
-        slot = self._slots[conversation.id] = _Slot(row)
-        ids: list[int] = []
-        answered = 0
-        for index, message in enumerate(conversation.messages):
-            if message.action is not None and message.action.token_ids:
-                action = message.action
-                ids = [] if action.fresh else ids
-                ids += [*action.prompt_ids, *action.token_ids]
-                answered = index + 1
-        slot.ids, slot.pending, slot.answered = list(ids), ids, answered
-        return slot
-
-    def _fork(self, conversation: Conversation) -> _Slot | None:
-        """A new slot that copies the parent's stored tokens as far as the ids agree."""
-        if conversation.parent is None or conversation.parent[0] not in self._slots:
-            return None
-        parent = self._slots[conversation.parent[0]]
-        slot = self._adopt(conversation)
-        shared = 0
-        stored = parent.ids[: parent.length]
-        for mine, theirs in zip(slot.ids, stored, strict=False):
-            if mine != theirs:
+    def _reading(self) -> list[_Slot]:
+        """Who takes part in the next pass; those whose beginning another one reads now wait."""
+        ready: list[_Slot] = []
+        copies: dict[tuple[int, int], list[int]] = {}
+        waiting = {id(slot) for slot in self._active}
+        budget = PASS_TOKENS
+        for slot in self._active:
+            if slot.source is not None:
+                source, length = slot.source
+                if source.stored < length and id(source) in waiting:
+                    continue
+                slot.source = None
+                length = min(length, source.stored)
+                if length > slot.stored:
+                    copies.setdefault((source.row, length), []).append(slot.row)
+                    slot.stored = length
+            budget -= len(slot.ids) - slot.stored
+            if budget < 0 and ready:
                 break
-            shared += 1
-        if shared:
-            self._cache.reserve(slot.row + 1, 0)
-            self._cache.copy(parent.row, slot.row, shared)
-            slot.length, slot.pending = shared, slot.ids[shared:]
-        return slot
+            ready.append(slot)
+        if not ready:  # they wait for each other: each reads its own beginning
+            for slot in self._active:
+                slot.source = None
+            return self._reading()
+        self._cache.reserve(1 + max(slot.row for slot in self._slots.values()), 0)
+        for (row, length), targets in copies.items():
+            self._cache.copy(row, targets, length)
+        return ready
 
-    def _generate(
-        self, slots: list[_Slot], seeds: list[tuple[int, ...]], room: list[int]
-    ) -> list[tuple[list[int], list[float], Finish]]:
-        limit = self.sampling.max_new_tokens
-        uniforms = np.array([np.random.default_rng(seed).random(limit) for seed in seeds])
-        token_ids: list[list[int]] = [[] for _ in slots]
-        logprobs: list[list[float]] = [[] for _ in slots]
-        finish: list[Finish] = ["length"] * len(slots)
-        active = list(range(len(slots)))
-        for step in range(limit):
-            if not active:
-                break
-            logits = self._forward([slots[i] for i in active])
-            picks, picked_logprobs = draw(
-                logits, torch.from_numpy(uniforms[active, step]), self.sampling
-            )
-            going: list[int] = []
-            for i, token, logprob in zip(
-                active, picks.tolist(), picked_logprobs.tolist(), strict=True
-            ):
-                token_ids[i].append(token)
-                logprobs[i].append(logprob)
-                slots[i].pending.append(token)
-                slots[i].ids.append(token)
-                if token == self.chat.stop_id:
-                    finish[i] = "stop"
-                elif len(token_ids[i]) >= room[i]:
-                    finish[i] = "context"
-                else:
-                    going.append(i)
-            active = going
-        return list(zip(token_ids, logprobs, finish, strict=True))
-
-    def _forward(self, slots: list[_Slot]) -> Tensor:
-        """Store the pending tokens of these slots; the logits [B, vocabulary] behind each one's
+    def _forward(self, slots: Sequence[_Slot]) -> Tensor:
+        """Store the new tokens of these slots; the logits [B, vocabulary] behind each one's
         last.
         """
         device = self.model.device
-        counts = torch.tensor([len(slot.pending) for slot in slots])
-        starts = torch.tensor([slot.length for slot in slots])
-        width = int(counts.max())
-        ids = torch.full((len(slots), width), self.chat.stop_id, dtype=torch.long)
-        for row, slot in enumerate(slots):
-            ids[row, : len(slot.pending)] = torch.tensor(slot.pending)
-        columns = starts[:, None] + torch.arange(width)
-        seen = int(columns.max()) + 1
-        self._cache.reserve(1 + max(slot.row for slot in self._slots.values()), seen)
-        rows = torch.tensor([slot.row for slot in slots], device=device)
-        columns = columns.to(device)
-        self._cache.aim(rows, columns, seen)
-        visible = (
-            torch.arange(seen, device=device)[None, None, None, :] <= columns[:, None, :, None]
+        rows = [Row(slot.row, slot.stored, len(slot.ids) - slot.stored) for slot in slots]
+        plan = make_plan(rows, *self._widths, device, alone=device.type == "cpu")
+        ids = [token for i in plan.order for token in slots[i].ids[slots[i].stored :]]
+        self._cache.reserve(
+            1 + max(slot.row for slot in self._slots.values()),
+            max(row.start + row.new for row in rows),
         )
-        hidden = hidden_states(
-            self.model,
-            ids.to(device),
-            attention_mask=visible,
-            # what pads a row near the end of the window has no position of its own
-            position_ids=columns.clamp(max=self.context - 1),
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        self._cache.aim(plan)
+        self.model.eval()
+        with followed(plan, self._config):
+            hidden = decoder(self.model)(
+                input_ids=torch.tensor([ids], device=device),
+                position_ids=plan.positions[None],
+                past_key_values=self._cache,
+                use_cache=True,
+            ).last_hidden_state
         for slot in slots:
-            slot.length += len(slot.pending)
-            slot.pending = []
-        self.forwarded_tokens += int(counts.sum())
-        last = hidden[torch.arange(len(slots), device=device), counts.to(device) - 1]
-        return head_logits(self.model, last).float().cpu()
+            slot.stored = len(slot.ids)
+        self.forwarded_tokens += len(ids)
+        return head_logits(self.model, hidden[0, plan.last]).float()
+
+
+def _recorded(conversation: Conversation) -> tuple[list[int], int]:
+    """The sampled sequence that the messages carry, and how many messages it covers."""
+    ids: list[int] = []
+    answered = 0
+    for index, message in enumerate(conversation.messages):
+        if message.action is not None and message.action.token_ids:
+            action = message.action
+            ids = [] if action.fresh else ids
+            ids += [*action.prompt_ids, *action.token_ids]
+            answered = index + 1
+    return ids, answered
 
 
 def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:

@@ -26,7 +26,7 @@ def hidden_states(model: PreTrainedModel, ids: Tensor, **kwargs: object) -> Tens
     return decoder(model)(input_ids=ids, **kwargs).last_hidden_state
 
 
-def decoder(model: PreTrainedModel) -> torch.nn.Module:
+def decoder(model: PreTrainedModel) -> PreTrainedModel:
     """The stack of blocks under the output layer; LoRA adapters live inside it."""
     inner = model.get_base_model() if is_adapter(model) else model  # type: ignore[operator]  # peft's
     return inner.get_decoder()
@@ -38,27 +38,52 @@ def is_adapter(model: torch.nn.Module) -> bool:
 
 
 def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """The output layer on hidden states of any leading shape."""
-    return model.get_output_embeddings()(hidden)  # type: ignore[misc]  # causal models have one
+    """The logits of hidden states of any leading shape, as the model's own forward scales them."""
+    logits = model.get_output_embeddings()(hidden)  # type: ignore[misc]  # causal models have one
+    config = decoder(model).config
+    if (scaling := getattr(config, "logits_scaling", None)) not in (None, 1.0):  # Granite
+        logits = logits / scaling
+    if (scale := getattr(config, "logit_scale", None)) not in (None, 1.0):  # Cohere
+        logits = logits * scale
+    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma
+        logits = cap * torch.tanh(logits / cap)
+    return logits
+
+
+def has_window(model: PreTrainedModel) -> bool:
+    """Whether some layer looks back over a window only; a mask of our own would have to know it."""
+    config = decoder(model).config
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return "sliding_attention" in kinds
+    return bool(getattr(config, "sliding_window", None))
 
 
 def refuse_unsupported(model: PreTrainedModel) -> None:
     """Stop with one line where cached rows of different lengths would not be exact.
 
     Raises:
-        ValueError: for encoder-decoder models, and for layers that are not full attention.
+        ValueError: for encoder-decoder models, and for attention that the cache cannot serve.
     """
-    config = model.config
     name = type(model).__name__
-    if getattr(config, "is_encoder_decoder", False):
+    if getattr(model.config, "is_encoder_decoder", False):
         raise ValueError(f"{name} is an encoder-decoder; expected a causal language model")
+    config = decoder(model).config
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None)
-    if kinds != {"full_attention"} or (window and getattr(config, "use_sliding_window", True)):
+    if unknown := kinds - {"full_attention", "sliding_attention"}:
         raise ValueError(
-            f"{name} has layers other than full attention ({', '.join(sorted(kinds))}, window "
-            f"{window}); its cache cannot hold rows of different lengths here; use a model with "
-            "full attention"
+            f"{name} has layers of {', '.join(sorted(unknown))}, whose state cannot be kept for "
+            "rows of different lengths here; use a model with full or sliding-window attention"
+        )
+    if not getattr(decoder(model), "_supports_attention_backend", False):
+        raise ValueError(
+            f"{name} brings its own attention; expected one that uses Transformers' attention "
+            "interface; use another model, or one that is served over HTTP"
+        )
+    if getattr(config, "attn_logit_softcapping", None) is not None:
+        raise ValueError(
+            f"{name} bends attention scores (attn_logit_softcapping), which fast attention does "
+            "not; use a model without that"
         )
     if config._attn_implementation != "sdpa":
         raise ValueError(
@@ -71,15 +96,12 @@ def refuse_unsupported(model: PreTrainedModel) -> None:
             f"{name} takes no position_ids, which rows of different lengths need here; use a model "
             "with rotary or learned positions"
         )
-    scaled = [key for key in _LOGIT_SCALES if getattr(config, key, None) not in (None, 1.0)]
-    if scaled:
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("dynamic", "longrope"):
         raise ValueError(
-            f"{name} changes its logits behind the output layer ({', '.join(scaled)}), which is "
-            "not done here; use a model without that"
+            f"{name} rotates every position by the longest row of a batch "
+            f"({rope['rope_type']} scaling); use a model whose rotation depends on the place alone"
         )
-
-
-_LOGIT_SCALES = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, Chat]:

@@ -48,6 +48,22 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class StreamingPolicy(Policy, Protocol):
+    """A policy that answers conversations as they come, nobody waiting for the slowest."""
+
+    def submit(self, conversations: Sequence[Conversation]) -> None:
+        """Take these up; each is answered by some later `advance`."""
+        ...
+
+    def advance(self) -> list[tuple[str, Action]]:
+        """Work on all that were submitted; (conversation id, action) of those that are done now.
+
+        Called until everything is answered. With nothing submitted it returns nothing.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What an endpoint has counted so far: requests answered, and their tokens."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from agents.models import context_of, head_logits, hidden_states
+from agents.models import context_of, has_window, head_logits, hidden_states
 from agents.sampling import Sampling, draw
 
 from .batch import TokenBatch
@@ -78,7 +78,16 @@ def sample_siblings(
     sampling: Sampling,
     generator: np.random.Generator,
 ) -> Siblings:
-    """Sample `count` actions of the present policy at every turn of every row."""
+    """Sample `count` actions of the present policy at every turn of every row.
+
+    Raises:
+        ValueError: for a model with sliding-window attention, which branches would look beyond.
+    """
+    if has_window(model):
+        raise ValueError(
+            f"{type(model).__name__} looks back over a window; branches need full attention: use "
+            "another model, or an algorithm without them"
+        )
     origin, exists = _origins(batch, count)
     rows, branches = origin.shape
     length = batch.ids.shape[1]

@@ -7,13 +7,14 @@ from pytest import approx
 from transformers import (
     FalconConfig,
     FalconForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GraniteConfig,
     GraniteForCausalLM,
+    LlamaConfig,
     LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -229,19 +230,32 @@ TOY: dict[str, Any] = {
     "vocab_size": 32,
 }
 UNSUPPORTED = {
-    "sliding_attention": lambda: Qwen2ForCausalLM(
-        Qwen2Config(**TOY, use_sliding_window=True, sliding_window=4, max_window_layers=0)
-    ),
-    "window 4": lambda: MistralForCausalLM(
-        MistralConfig(**TOY, num_key_value_heads=1, sliding_window=4)
+    "linear_attention": lambda: MambaForCausalLM(
+        MambaConfig(vocab_size=32, hidden_size=16, state_size=4, num_hidden_layers=1)
     ),
     "encoder-decoder": lambda: T5ForConditionalGeneration(
         T5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     ),
     "eager": lambda: LlamaForCausalLM._from_config(model().config, attn_implementation="eager"),
-    "logits_scaling": lambda: GraniteForCausalLM(GraniteConfig(**TOY, logits_scaling=2.0)),
-    "position_ids": lambda: FalconForCausalLM(FalconConfig(**TOY, alibi=True)),
+    "attn_logit_softcapping": lambda: Gemma2ForCausalLM(
+        Gemma2Config(**TOY, num_key_value_heads=1, head_dim=8)
+    ),
+    "its own attention": lambda: FalconForCausalLM(FalconConfig(**TOY, alibi=True)),
+    "dynamic scaling": lambda: LlamaForCausalLM(
+        LlamaConfig(
+            **TOY, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+        )
+    ),
 }
+
+
+def test_logits_that_a_model_scales_are_scaled_here_too():
+    shape = {**TOY, "vocab_size": len(tokenizer())}
+    scaled = GraniteForCausalLM(GraniteConfig(**shape, num_key_value_heads=1, logits_scaling=3.0))
+    (one,) = talk(LMPolicy(scaled.eval(), chat(), Sampling(max_new_tokens=4)), ["a"], turns=2)
+    expected = full_logprobs(scaled, one.ids)
+    for start, end, action in spans(one):
+        assert list(action.logprobs) == approx(expected[start - 1 : end - 1], abs=2e-4)
 
 
 @pytest.mark.parametrize("why", UNSUPPORTED)

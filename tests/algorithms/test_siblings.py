@@ -10,12 +10,11 @@ from torch import Tensor
 
 from agents.critics import TurnCritic
 from agents.lm import LMPolicy
-from agents.protocols import Conversation
 from agents.sampling import Sampling
 from algorithms.batch import TokenBatch, make_batch
 from algorithms.siblings import Siblings, grow, sample_siblings, sibling_logprobs
 from tests.support.language import (
-    FAMILIES,
+    FULL_ATTENTION,
     full_logprobs,
     model,
     policy,
@@ -48,7 +47,7 @@ def written_out(batch: TokenBatch, siblings: Siblings, row: int, branch: int) ->
     return [*stem.tolist(), *siblings.token_ids[row, branch][siblings.mask[row, branch]].tolist()]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FULL_ATTENTION)
 def test_packed_branches_have_the_logprobs_of_written_out_ones(family: str):
     speaker, batch, siblings = grown_batch(family)
     packed, entropy = sibling_logprobs(speaker.model, grow(batch, siblings), siblings)
@@ -77,21 +76,18 @@ def test_there_are_branches_exactly_where_there_are_turns():
 
 def test_branches_are_drawn_as_the_policy_draws():
     # the same uniform numbers give the same tokens as sampling in a conversation would
-    speaker, _, siblings = grown_batch()
-    (one,) = talk(policy(), ["a"], turns=3)
+    speaker, batch, siblings = grown_batch()
     uniforms = np.random.default_rng(0).random((LONGEST, siblings.branch_mask.numel()))
     branches = siblings.branch_mask.shape[1]
     for branch in range(branches):
         turn = branch // COUNT
-        conversation = Conversation("x", tuple(one.messages[: 2 * turn + 2]))
-        fresh = LMPolicy(speaker.model, speaker.chat, Sampling(max_new_tokens=LONGEST))
-        slot, _, _ = fresh._open(conversation)
+        asked = batch.ids[0, : int(batch.before_turn[0, turn]) + 1].tolist()
         said: list[int] = []
         for step in range(LONGEST):
-            logits = fresh._forward([slot])[0].double()
+            ids = torch.tensor([asked + said])
+            logits = speaker.model(input_ids=ids).logits[0, -1].detach().double()
             cumulative = torch.softmax(logits, -1).cumsum(-1)
             said.append(int((cumulative <= uniforms[step, branch] * cumulative[-1]).sum()))
-            slot.pending.append(said[-1])
             if said[-1] == speaker.chat.stop_id:
                 break
         assert siblings.token_ids[0, branch][siblings.mask[0, branch]].tolist() == said
@@ -180,7 +176,7 @@ def test_the_gradient_through_packed_branches_is_that_of_written_out_ones():
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FULL_ATTENTION)
 def test_branches_end_where_the_window_does(family: str):
     speaker = policy(model(family, context=48), tokens=4)
     (one,) = talk(speaker, ["a"], turns=1)
@@ -194,3 +190,9 @@ def test_branches_end_where_the_window_does(family: str):
     assert int(siblings.mask.sum(-1).max()) == 2
     packed, _ = sibling_logprobs(near.model, grow(batch, siblings), siblings)
     torch.testing.assert_close(siblings.logprobs, packed.detach(), atol=2e-4, rtol=1e-3)
+
+
+def test_a_model_that_looks_back_over_a_window_has_no_branches():
+    with pytest.raises(ValueError, match="window") as refusal:
+        grown_batch("mistral")
+    assert "\n" not in str(refusal.value)

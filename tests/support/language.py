@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -28,7 +32,8 @@ from agents.protocols import Conversation
 from agents.sampling import Sampling
 from lmenvs.types import Action, Episode, Message, Turn
 
-FAMILIES = ("gpt2", "llama", "qwen2", "qwen3")
+FULL_ATTENTION = ("gpt2", "llama", "qwen2", "qwen3")
+FAMILIES = (*FULL_ATTENTION, "mistral", "gemma3")  # the last two look back over a window
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -84,6 +89,12 @@ def model(family: str = "llama", *, context: int = 1024, seed: int = 0) -> PreTr
             made = Qwen2ForCausalLM(Qwen2Config(**shape))
         elif family == "qwen3":
             made = Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=16))
+        elif family == "mistral":  # every layer looks back over a window
+            made = MistralForCausalLM(MistralConfig(**shape, head_dim=16, sliding_window=12))
+        elif family == "gemma3":  # one layer over a window, one over everything
+            kinds = ["sliding_attention", "full_attention"]
+            gemma = Gemma3TextConfig(**shape, head_dim=16, sliding_window=12, layer_types=kinds)
+            made = Gemma3ForCausalLM(gemma)
         else:
             made = LlamaForCausalLM(LlamaConfig(**shape))
     with torch.no_grad():  # the stop token is said now and then, not once in 300 tokens
