@@ -2,16 +2,15 @@
 
 `make_policy("bandit:ucb?alpha=0.5")` makes one. They read the conversation, and nothing else: the
 arms in the first observation, what each pull paid, the numbers of the visitor who waits. What they
-draw comes from `conversation.seed`. UCB and greedy try every arm once first.
-
-The rules are those of EVOLvE (Nie et al., 2024): UCB and LinUCB with alpha 0.5, Thompson sampling
-from Beta(1, 1). Other than in its package, `greedy` adds no bonus to the means (there it is UCB by
-mistake), LinUCB expects `middle` of an arm that was never pulled (there 0, which suits no star
-ratings), and the first of equal arms is pulled (LinUCB there takes any of them).
+draw comes from `conversation.seed`. UCB and greedy try every arm once first. Alpha 0.5 and the
+prior Beta(1, 1) are EVOLvE's (Nie et al., 2024). Other than in its package, `greedy` adds no bonus
+to the means (there it is UCB by mistake), and LinUCB expects `middle` of an arm that was never
+pulled (there 0, which suits no star ratings).
 """
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -288,11 +287,10 @@ def bandit_policy(name: str, options: Mapping[str, Any]) -> BanditPolicy:
             or cannot take.
     """
     if name not in RULES:
-        raise ValueError(
-            f"policy 'bandit:{name}'; expected one of bandit:{', bandit:'.join(RULES)}"
-        )
+        known = ", bandit:".join(RULES)
+        raise ValueError(f"policy 'bandit:{name}'; expected one of bandit:{known}")
     rule = RULES[name]
-    taken = [option.name for option in fields(rule)]
+    taken = list(inspect.signature(rule).parameters)
     if unknown := [option for option in options if option not in taken]:
         known = ", ".join(taken) or "none"
         raise ValueError(f"policy 'bandit:{name}' has no option {unknown[0]!r}; expected {known}")

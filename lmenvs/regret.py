@@ -2,11 +2,11 @@
 
     f(t) = lambda_1 log(t)^alpha / gap + beta t + lambda_2
 
-is the form that EVOLvE fits (Nie et al., 2024, arXiv 2410.06238, section "Functional Interpretation
-of LLM Exploration Behavior"; there T is t, and the gap is Delta_min, between the best and the second
-best arm). `alpha` and `lambda_1` describe the part that flattens, as for an efficient explorer, and
-`beta` the part that grows for ever: small `alpha` and `beta` 0 are best. All but `lambda_2` are held
->= 0 here, and `alpha` at most `MOST_ALPHA`. numpy only.
+is what EVOLvE fits (Nie et al., 2024, arXiv 2410.06238, section "Functional Interpretation of LLM
+Exploration Behavior"), with T for t and Delta_min for the gap from the second best arm to the best.
+`alpha` and `lambda_1` describe the part that flattens, as for an efficient explorer, and `beta` the
+part that grows for ever: a small `alpha` and no `beta` are best. All but `lambda_2` are held >= 0
+here, and `alpha` at most `MOST_ALPHA`. numpy only.
 """
 
 import math

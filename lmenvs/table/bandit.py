@@ -14,12 +14,15 @@ def _bounds(least: float, average: float, most: float) -> dict[str, Reference]:
     return {name: Reference(value, _ARITHMETIC[name]) for name, value in values.items()}
 
 
-_CONTEXTUAL = {
-    "min": "lmenvs.envs.bandit.players:worst:1000",
-    "average": "random:1000",
-    "max": "lmenvs.envs.bandit.players:best:1000",
-    "expert": "expert:1000",
-}
+def _seeing(episodes: int) -> dict[str, str]:
+    """Recipes whose bounds are played by players who see what is hidden."""
+    return {
+        "min": f"lmenvs.envs.bandit.players:worst:{episodes}",
+        "average": f"random:{episodes}",
+        "max": f"lmenvs.envs.bandit.players:best:{episodes}",
+        "expert": f"expert:{episodes}",
+    }
+
 
 ROWS: tuple[EnvSpec, ...] = (
     EnvSpec(
@@ -31,6 +34,8 @@ ROWS: tuple[EnvSpec, ...] = (
         references={
             "lmenvs/BernoulliBandit-v0": _bounds(5.0, 7.0, 15.0),
             "lmenvs/BernoulliBandit-v0?horizon=300": _bounds(75.0, 105.0, 225.0),
+            "lmenvs/BernoulliBandit-v0?arms=20&horizon=300": _bounds(75.0, 82.5, 225.0),
+            "lmenvs/BernoulliBandit-v0?gap=0.2&horizon=1000": _bounds(400.0, 440.0, 600.0),
             "lmenvs/BernoulliBandit-v0?arms=20&gap=0.2&horizon=1000": _bounds(400.0, 410.0, 600.0),
             "lmenvs/BernoulliBandit-v0?arms=2&horizon=10": {
                 "min": Reference(2.5, _ARITHMETIC["min"]),
@@ -39,6 +44,8 @@ ROWS: tuple[EnvSpec, ...] = (
         measures={
             "lmenvs/BernoulliBandit-v0": {"expert": "expert:1000", "optimum": "optimum"},
             "lmenvs/BernoulliBandit-v0?horizon=300": {"expert": "expert:1000"},
+            "lmenvs/BernoulliBandit-v0?arms=20&horizon=300": {"expert": "expert:1000"},
+            "lmenvs/BernoulliBandit-v0?gap=0.2&horizon=1000": {"expert": "expert:200"},
             "lmenvs/BernoulliBandit-v0?arms=20&gap=0.2&horizon=1000": {"expert": "expert:200"},
             "lmenvs/BernoulliBandit-v0?arms=2&horizon=10": {
                 "average": "uniform",
@@ -51,7 +58,7 @@ ROWS: tuple[EnvSpec, ...] = (
         tags=frozenset({"exact", "bandit"}),
         variants=(
             "lmenvs/BernoulliBandit-v0?context=guided&arms=3",
-            "lmenvs/BernoulliBandit-v0?context=summary&means=[0.1,0.9]",
+            "lmenvs/BernoulliBandit-v0?context=summary&means=[0.1,0.9]&scenario=machines",
             "lmenvs/BernoulliBandit-v0?arms=20&gap=0.2&horizon=1000&scenario=videos",
         ),
     ),
@@ -71,6 +78,10 @@ ROWS: tuple[EnvSpec, ...] = (
             "lmenvs/GaussianBandit-v0": {"expert": "expert:1000"},
             "lmenvs/GaussianBandit-v0?horizon=300": {"expert": "expert:1000"},
             "lmenvs/GaussianBandit-v0?arms=20&gap=0.2&horizon=1000": {"expert": "expert:200"},
+            "lmenvs/GaussianBandit-v0?horizon=300&sigma=1&spread=1": _seeing(1000),
+            "lmenvs/GaussianBandit-v0?arms=20&horizon=300&sigma=1&spread=1": _seeing(1000),
+            "lmenvs/GaussianBandit-v0?horizon=1000&sigma=3&spread=3": _seeing(200),
+            "lmenvs/GaussianBandit-v0?arms=20&horizon=1000&sigma=3&spread=3": _seeing(200),
         },
         tags=frozenset({"bandit"}),
         variants=(
@@ -85,8 +96,8 @@ ROWS: tuple[EnvSpec, ...] = (
         turn_limit=200,
         return_range=(0.0, 1000.0),
         measures={
-            "lmenvs/ContextualBandit-v0": _CONTEXTUAL,
-            "lmenvs/ContextualBandit-v0?arms=30": _CONTEXTUAL,
+            "lmenvs/ContextualBandit-v0": _seeing(1000),
+            "lmenvs/ContextualBandit-v0?arms=30": _seeing(1000),
         },
         tags=frozenset({"bandit"}),
         variants=(

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from agents.rollout import collect
+from lmenvs import make
+from lmenvs.envs.bandit.bernoulli import BernoulliBandit
 from lmenvs.regret import MOST_ALPHA, RegretFit, fit_regret, regrets
+from lmenvs.types import Action
 
 TIMES = np.arange(1, 301)
 
@@ -99,6 +102,43 @@ def test_the_regret_of_an_episode_is_what_the_arms_say():
         arms = ["red", "blue", "green"]
         by_hand.append(max(means) - means[arms.index(turn.action.text)])
     assert regrets(episode).tolist() == by_hand and len(set(by_hand)) == 3
+
+
+def test_a_regret_curve_by_hand():
+    # 0.9 is the best chance: blue costs 0.4 and green 0.5, what is no arm 0.9
+    actions = ["red", "blue", "hm", "green", "red", "blue"]
+    env = BernoulliBandit(means=[0.9, 0.5, 0.4], horizon=6)
+    seed = next(s for s in range(99) if env.reset(seed=s) and env.state_key() == "0.9,0.5,0.4")
+
+    class Script:
+        version = 0
+
+        def act(self, conversations):
+            return [Action(actions[len(c.messages) // 2 - 1]) for c in conversations]
+
+        def forget(self, ids):
+            pass
+
+    name = "lmenvs/BernoulliBandit-v0?means=[0.9,0.5,0.4]&horizon=6"
+    (episode,) = collect(name, Script(), [seed])
+    assert regrets(episode) == pytest.approx([0.0, 0.4, 0.9, 0.5, 0.0, 0.4])
+    assert np.cumsum(regrets(episode)) == pytest.approx([0.0, 0.4, 1.3, 1.8, 1.8, 2.2])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lmenvs/GaussianBandit-v0?spread=2&sigma=3", "lmenvs/ContextualBandit-v0?horizon=20&arms=4"],
+)
+def test_regret_is_the_best_expectation_minus_that_of_the_action(name: str):
+    (episode,) = collect(name, "random", [5])
+    env = make(name)
+    env.reset(seed=5, options={"noise": episode.noise})
+    by_hand = []
+    for turn in episode.turns:
+        worth = env.expected_rewards()
+        by_hand.append(max(worth.values()) - worth[turn.action.text])
+        env.step(turn.action.text)
+    assert regrets(episode) == pytest.approx(by_hand) and max(by_hand) > 0
 
 
 def test_the_regret_of_a_split_is_found_in_that_split():

@@ -44,18 +44,24 @@ class BernoulliBandit(ArmedBandit):
             0.5 + gap/2 and the others of 0.5 - gap/2.
         arms: How many arms, 2 to 20 (ignored when `means` is given).
         gap: Between the best and the others, in (0, 1] (ignored when `means` is given).
-        horizon: Pulls per episode. The default 20 suits training; EVOLvE's benchmarks use 300 with
-            5 arms of gap 0.5 and 1000 with 20 arms of gap 0.2.
-        scenario: "buttons", "clothes", "ads" or "videos": the story, which changes no odds.
+        horizon: Pulls per episode. The default 20 suits training. EVOLvE has 5 and 20 arms, each
+            with gap 0.5 for 300 pulls (easy) and gap 0.2 for 1000 (hard).
+        scenario: "buttons", "clothes", "ads", "videos" or "machines": the story, which changes no
+            odds. Machines are called a, b, c, ...: names that say nothing.
         context: "raw", "summary" or "guided".
 
     Capability:
         Exploration against exploitation.
 
     Source:
-        The Bernoulli bandits of EVOLvE (Nie et al., 2024): arms, gaps, contexts and the index with
-        alpha 0.5; texts by this project. There an answer that names no arm pulls a random one;
-        here it is invalid.
+        The Bernoulli bandits of EVOLvE (Nie et al., 2024; package banditbench): arms, gaps,
+        horizons, four of the scenarios, contexts, and the index with alpha 0.5 under the root, as
+        in the package. Other than there: texts and names are this project's (there adverts and
+        videos are letters, as `machines` are here, and clothes have fancy names), without a
+        paragraph of advice on exploring; every seed shuffles the arms (there all trials share an
+        order); an answer that names no arm is invalid (there it pulls a random one); a summary
+        follows the newest reward and the conversation goes on (there it replaces the history; for
+        that see `agents.distillation.Recent`); guidance gives the sum too, not only its two parts.
 
     References:
         BernoulliBandit-v0
@@ -69,6 +75,16 @@ class BernoulliBandit(ArmedBandit):
             average 105: uniform play, by arithmetic
             max 225: the best arm every time, by arithmetic
             expert 208.04 +- 0.28: the expert, seeds 0 to 999
+        BernoulliBandit-v0?arms=20&horizon=300
+            min 75: the worst arm every time, by arithmetic
+            average 82.5: uniform play, by arithmetic
+            max 225: the best arm every time, by arithmetic
+            expert 151.94 +- 0.39: the expert, seeds 0 to 999
+        BernoulliBandit-v0?gap=0.2&horizon=1000
+            min 400: the worst arm every time, by arithmetic
+            average 440: uniform play, by arithmetic
+            max 600: the best arm every time, by arithmetic
+            expert 559.14 +- 1.5: the expert, seeds 0 to 199
         BernoulliBandit-v0?arms=20&gap=0.2&horizon=1000
             min 400: the worst arm every time, by arithmetic
             average 410: uniform play, by arithmetic

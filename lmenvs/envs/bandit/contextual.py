@@ -56,7 +56,7 @@ class ContextualBandit(TextEnv):
 
     Arguments:
         arms: How many films, 2 to 30; EVOLvE has 10 and 30.
-        horizon: Visitors per episode.
+        horizon: Visitors per episode; EVOLvE's package has 200.
         features: How many numbers describe a visitor, 2 to 30: the rank of the ratings. With
             `movielens` at most `arms`; EVOLvE's package has the smaller of 20 and `arms`.
         context: "raw", "summary" or "guided".
@@ -70,10 +70,14 @@ class ContextualBandit(TextEnv):
         Exploration against exploitation, and generalising over contexts.
 
     Source:
-        The contextual bandit of EVOLvE (Nie et al., 2024), which uses MovieLens; the made-up
-        ratings and all texts by this project. Other than there, features are scaled and rounded,
-        ratings are those of the rounded numbers and end at 0 and 5, visitors who rated none of the
-        films do not come, and LinUCB expects of a film never shown 2.5 stars, not 0.
+        The contextual bandit of EVOLvE (Nie et al., 2024; package banditbench), which uses
+        MovieLens: its settings are `arms=10&features=10` and `arms=30&features=20` with `movielens`
+        a folder of ml-1m. The made-up ratings and all texts are this project's. Other than there,
+        features are scaled (there their squares sum to 1 over all visitors, so small that LinUCB's
+        bonus hardly shrinks) and rounded; ratings are those of the rounded numbers and end at 0 and
+        5; everybody who rated one of the films may come (there 200 people drawn beforehand, or all
+        others), described without the place of living; the seed orders the films; LinUCB expects of
+        a film never shown 2.5 stars, not 0; and there is a summary (there only guidance).
 
     References:
         ContextualBandit-v0

@@ -56,17 +56,21 @@ class GaussianBandit(ArmedBandit):
         gap: Between the best and the others, in (0, 1] (ignored when `means` or `spread` is given).
         sigma: The standard deviation of the noise, above 0 and up to 100.
         spread: Draw the means of an episode from a normal distribution around 0 with this standard
-            deviation. EVOLvE's package has spread = sigma = 1 with horizon 300 and 3 with 1000.
+            deviation, rounded to two decimals. EVOLvE has 5 and 20 arms, each with spread = sigma =
+            1 for 300 pulls (easy) and spread = sigma = 3 for 1000 (hard).
         horizon: Pulls per episode.
-        scenario: "buttons", "clothes", "ads" or "videos": the story, which changes no odds.
+        scenario: "buttons", "clothes", "ads", "videos" or "machines": the story, which changes no
+            odds. Machines are called a, b, c, ...: names that say nothing.
         context: "raw", "summary" or "guided".
 
     Capability:
         Exploration against exploitation, with numbers that have to be averaged.
 
     Source:
-        The Gaussian bandits of EVOLvE (Nie et al., 2024): noise of 1/3 and the contexts; the means
-        of `gap` are those of its Bernoulli bandits; texts by this project.
+        With `spread`, the Gaussian bandits of EVOLvE (Nie et al., 2024; package banditbench): their
+        means, noise, horizons, contexts and index, whose alpha is 0.5 whatever the noise. The means
+        of `gap` are those of its Bernoulli bandits; the default noise of 1/3, the rounding and the
+        bound of six deviations are this project's. For the other differences see BernoulliBandit.
 
     References:
         GaussianBandit-v0
@@ -84,6 +88,26 @@ class GaussianBandit(ArmedBandit):
             average 410: uniform play, by arithmetic
             max 600: the best arm every time, by arithmetic
             expert 456.9 +- 1.1: the expert, seeds 0 to 199
+        GaussianBandit-v0?horizon=300&sigma=1&spread=1
+            min -346.26 +- 6.3: worst policy, seeds 0 to 999
+            average -0.83412 +- 4.4: uniform over legal actions, seeds 0 to 999
+            max 351.89 +- 6.4: best policy, seeds 0 to 999
+            expert 329.58 +- 6.5: the expert, seeds 0 to 999
+        GaussianBandit-v0?arms=20&horizon=300&sigma=1&spread=1
+            min -566.61 +- 5: worst policy, seeds 0 to 999
+            average 0.65356 +- 2.2: uniform over legal actions, seeds 0 to 999
+            max 551.51 +- 5.1: best policy, seeds 0 to 999
+            expert 478.92 +- 5.2: the expert, seeds 0 to 999
+        GaussianBandit-v0?horizon=1000&sigma=3&spread=3
+            min -3623.4 +- 1.4e+02: worst policy, seeds 0 to 199
+            average -63.072 +- 99: uniform over legal actions, seeds 0 to 199
+            max 3499.6 +- 1.4e+02: best policy, seeds 0 to 199
+            expert 3251.7 +- 1.4e+02: the expert, seeds 0 to 199
+        GaussianBandit-v0?arms=20&horizon=1000&sigma=3&spread=3
+            min -5650.5 +- 1e+02: worst policy, seeds 0 to 199
+            average -38.722 +- 48: uniform over legal actions, seeds 0 to 199
+            max 5333.1 +- 1.1e+02: best policy, seeds 0 to 199
+            expert 4927.7 +- 1.2e+02: the expert, seeds 0 to 199
 
     Version history:
         v0: first version.

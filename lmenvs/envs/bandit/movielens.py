@@ -160,9 +160,10 @@ def _layout(folder: str) -> Layout:
 
 
 def _fields(path: Path, layout: Layout, least: int) -> Rows:
-    number = 0
+    where = f"{path}, record 1"
     try:
         for number, fields in enumerate(layout.rows(path), start=1):
+            where = f"{path}, record {number}"
             if len(fields) < least:
                 raise ValueError(f"{len(fields)} fields")
             if path.name == layout.ratings and not 0 < float(fields[2]) <= MOST_STARS:
@@ -170,7 +171,7 @@ def _fields(path: Path, layout: Layout, least: int) -> Rows:
             yield fields
     except (ValueError, csv.Error) as error:  # text that is no UTF-8 is a ValueError
         raise ValueError(
-            f"{path}, record {number or 1}: {error}; expected a MovieLens record of at least "
+            f"{where}: {error}; expected a MovieLens record of at least "
             f"{least} fields, the third of a rating a number of stars up to {MOST_STARS}"
         ) from error
 

@@ -49,6 +49,17 @@ def test_every_scenario_names_twenty_different_arms_that_can_be_read_back():
         assert [parse_arm(name, names, scenario.noun) for name in names] == list(range(LARGEST))
 
 
+def test_machines_have_letters_for_names():
+    names = SCENARIOS["machines"].arms()
+    assert names == tuple("abcdefghijklmnopqrst")
+    texts = ("a", "B", "machine b", "Machine C.", "20", "machine 1", "u", "a machine")
+    read = [parse_arm(text, names, "machine") for text in texts]
+    assert read == [0, 1, 1, 2, 19, 0, "malformed", 0]
+    env = BernoulliBandit(scenario="machines", means=[1.0, 0.0])
+    assert env.reset(seed=0)[0] == "Choose one machine: 1 a, 2 b."
+    assert env.step("b")[0].startswith("You played machine b. Reward: ")
+
+
 def test_the_gap_builds_one_good_arm_and_the_seed_moves_it():
     best = Counter[str]()
     for seed in range(400):
@@ -223,14 +234,24 @@ def test_answers_are_the_same_whether_they_were_made_before_or_not():
         {"means": "01"},
         {"gap": "wide"},
         {"gap": True},
+        {"gap": float("nan")},
         {"horizon": 0},
+        {"horizon": True},
         {"scenario": "slots"},
+        {"scenario": ["ads"]},
         {"context": "all"},
+        {"context": None},
     ],
 )
-def test_an_impossible_argument_is_refused(arguments: dict[str, Any]):
-    with pytest.raises(ValueError, match="expected"):
+def test_an_impossible_argument_is_refused_in_one_line(arguments: dict[str, Any]):
+    with pytest.raises(ValueError, match="expected") as caught:
         BernoulliBandit(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_message_names_the_mean_that_is_wrong():
+    with pytest.raises(ValueError, match=r"means\[1\]=1.2; expected a number from 0 to 1"):
+        BernoulliBandit(means=[0.5, 1.2])
 
 
 def test_a_snapshot_carries_chances_counts_and_chance():

@@ -146,6 +146,27 @@ def test_an_impossible_argument_is_refused_in_one_line(arguments: dict[str, Any]
     assert "\n" not in str(caught.value)
 
 
+def test_a_gap_counts_for_nothing_where_means_are_given_or_drawn():
+    assert GaussianBandit(gap=0, spread=1.0).turn_limit == 20
+    assert GaussianBandit(gap=0, means=[3, -1]).turn_limit == 20
+
+
+@pytest.mark.parametrize(("arms", "spread", "horizon"), [(5, 1, 300), (20, 3, 1000)])
+def test_the_settings_of_evolve_can_be_played_to_the_end(arms: int, spread: int, horizon: int):
+    name = f"lmenvs/GaussianBandit-v0?arms={arms}&spread={spread}&sigma={spread}&horizon={horizon}"
+    env = lmenvs.make(name)
+    env.reset(seed=0)
+    means = env.expected_rewards()
+    total, terminated = 0.0, False
+    for _ in range(horizon):
+        _, reward, terminated, _, info = env.step(env.answer())
+        total += reward
+        assert info["regret"] == 0.0
+    assert terminated and info["success"]
+    # five standard deviations of the noise
+    assert abs(total - horizon * max(means.values())) < 5 * spread * horizon**0.5
+
+
 def test_it_is_made_by_its_env_string():
     env = lmenvs.make("lmenvs/GaussianBandit-v0?means=[0.5,0.25,0]&scenario=videos")
     env.reset(seed=0)

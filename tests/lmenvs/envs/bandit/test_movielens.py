@@ -140,6 +140,10 @@ def test_it_is_made_by_an_env_string_and_keeps_the_contract(tmp_path: Path):
         ({"ratings.csv": None}, "expected u.data and u.item"),
         ({"ratings.csv": "userId,movieId,rating\n1,10\n"}, "record 1"),
         ({"ratings.csv": "userId,movieId,rating\n1,10,four\n"}, "record 1"),
+        ({"ratings.csv": "userId,movieId,rating\n1,10,nan\n"}, "record 1: nan stars; expected"),
+        ({"ratings.csv": "userId,movieId,rating\n1,10,4\n1,20,50\n"}, "record 2: 50 stars"),
+        ({"ratings.csv": "userId,movieId,rating\n1,10,-1\n"}, "number of stars up to 5"),
+        ({"ratings.csv": "userId,movieId,rating\n1,10," + "9" * 200_000}, "record 1: field larger"),
         ({"ratings.csv": "userId,movieId,rating\n1,10,4\n"}, "rates 1 films"),
         ({"movies.csv": "movieId,title,genres\n10,Heat (1995),Action\n"}, "no film"),
     ],
@@ -153,6 +157,24 @@ def test_a_folder_that_is_no_archive_is_refused_in_one_line(
     with pytest.raises(ValueError, match=says) as caught:
         ContextualBandit(arms=3, movielens=folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path):
+    folder = archive(tmp_path / "m", "ml-latest")
+    (Path(folder) / "movies.csv").write_bytes(b"movieId,title,genres\n10,Caf\xe9,Drama\n")
+    with pytest.raises(ValueError, match="'utf-8' codec can't decode .*; expected") as caught:
+        ContextualBandit(arms=3, movielens=folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_job_that_the_archive_does_not_explain_is_another_one(tmp_path: Path):
+    folder = archive(tmp_path / "m", "ml-1m")
+    path = Path(folder) / "users.dat"
+    for code in ("99", "-1", "?"):
+        path.write_text(path.read_text().replace("::25::20::", f"::25::{code}::"))
+        people = load.__wrapped__(folder, 3, 3, "all").people
+        assert set(people) == {"man aged 25 or more, other", "woman aged 25 or more, other"}
+        path.write_text(path.read_text().replace(f"::25::{code}::", "::25::20::"))
 
 
 def test_two_films_of_one_name_can_be_told_apart(tmp_path: Path):
