@@ -1,7 +1,7 @@
-"""The facts about cities and their countries, and how each is told."""
+"""The facts about cities and their countries, yes-or-no facts and values (told in city_told.py)."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,13 +14,14 @@ CONTINENTS: Mapping[str, tuple[str, ...]] = {
     "Honolulu": ("North America?", "Oceania?"),
 }
 """Cities that are not simply on the continent of their country."""
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "Istanbul": ("Southeastern Europe?", "Eastern Europe?", "Southern Europe?", "Middle East?"),
+    "Honolulu": (),
+    "Marseille": ("Western Europe", "Southern Europe?"),
+    "Nice": ("Western Europe", "Southern Europe?"),
+}
+"""The parts of the world of these cities, where they are not those of their country."""
 
-WITH_ARTICLE = frozenset(
-    (
-        *("Netherlands", "Philippines", "United Arab Emirates", "United Kingdom"),
-        *("United States", "Czech Republic", "Middle East", "Caribbean"),
-    )
-)
 PEOPLE: Mapping[str, tuple[float, float, str]] = {
     "small": (0, 1e6, "Less than 1 million people live in and around it."),
     "medium": (1e6, 4e6, "Between 1 and 4 million people live in and around it."),
@@ -76,47 +77,31 @@ def split(text: str, mark: str = "|") -> tuple[str, ...]:
 # ---- values: which of a facet's values a city has, perhaps has -----------------------------------
 
 
-def values(city: City, facet: str) -> tuple[str, ...] | None:
-    """A city's values of a facet in their own writing, `X?` for an arguable one; None: unknown."""
+def values(city: City, facet: str) -> tuple[str, ...]:
+    """A city's values of a facet in their own writing, `X?` for one that it has only perhaps."""
     if facet == "country":
         return (city.land["name"],)
     if facet == "continent":
         return CONTINENTS.get(city.name, (city.land["continent"],))
     if facet == "region":
-        region = city.land["region"]
-        if region == "?" or city.name in CONTINENTS:
-            return None
-        # parts that overlap: who is in Southeastern Europe is perhaps in Eastern Europe
-        return (region, *(part + "?" for part in NEAR.get(region, ())))
+        return PARTS.get(city.name, split(city.land["region"]))
     if facet == "state":
         return split(city.own["region"])
     if facet == "language":
         return _languages(city)
-    if facet in ("currency", "climate"):
-        value = city.land[facet] if facet == "currency" else city.own[facet]
-        return None if value == "?" else (value,)
+    if facet == "currency":
+        return split(city.land["currency"])
     if facet == "sea":
-        value = city.own["sea"]
-        return None if value == "?" else () if value == "none" else (value,)
+        return _seas(city)
     if facet == "river":
         value = city.own["rivers"]
-        return None if value in ("?", "own") else () if value == "none" else split(value)
+        return () if value in ("?", "own", "none") else split(value)
     if facet == "kind":
-        return (city.own["landmark_kind"],)
-    assert facet == "landmark", facet
-    return split(city.own["landmarks"])
+        return (city.own["landmark_kind"], *split(city.own["also_known"]))
+    assert facet in ("climate", "landmark"), facet
+    return split(city.own["climate" if facet == "climate" else "landmarks"])
 
 
-NEAR: Mapping[str, tuple[str, ...]] = {
-    "Southeastern Europe": ("Eastern Europe", "Southern Europe", "Central Europe"),
-    "Central Europe": ("Eastern Europe", "Western Europe"),
-    "Southern Europe": ("Western Europe",),
-    "Eastern Europe": ("Northern Europe",),
-    "Western Europe": ("Northern Europe", "Southern Europe", "Central Europe"),
-    "North America": ("Central America",),
-    "North Africa": ("Middle East",),
-    "Middle East": ("Southeastern Europe", "South Asia"),
-}
 REGIONS = (
     *("Western Europe", "Central Europe", "Eastern Europe", "Northern Europe", "Southern Europe"),
     *("Southeastern Europe", "Middle East", "South Asia", "Southeast Asia", "East Asia"),
@@ -124,6 +109,23 @@ REGIONS = (
     "Caribbean",
 )
 """Parts of the world that may be asked for by name."""
+PART_OF: Mapping[str, tuple[str, ...]] = {
+    "Adriatic Sea": ("Mediterranean Sea",),
+    "Tyrrhenian Sea": ("Mediterranean Sea",),
+    "North Sea": ("Atlantic Ocean",),
+    "Irish Sea": ("Atlantic Ocean",),
+    "Caribbean Sea": ("Atlantic Ocean",),
+    "Gulf of Mexico": ("Atlantic Ocean",),
+    "Arabian Sea": ("Indian Ocean",),
+    "Persian Gulf": ("Indian Ocean",),
+    "East China Sea": ("Pacific Ocean",),
+    "South China Sea": ("Pacific Ocean",),
+    "Gulf of Thailand": ("Pacific Ocean",),
+    "Java Sea": ("Pacific Ocean",),
+    "Sea of Japan": ("Pacific Ocean",),
+    "Bass Strait": ("Pacific Ocean", "Indian Ocean"),
+}
+"""Larger waters that a sea is counted to: who is on the one is perhaps on the other."""
 
 
 def _languages(city: City) -> tuple[str, ...]:
@@ -135,12 +137,20 @@ def _languages(city: City) -> tuple[str, ...]:
     return own + tuple(each.rstrip("?") + "?" for each in country if each.rstrip("?") not in own)
 
 
+def _seas(city: City) -> tuple[str, ...]:
+    """The sea of the city, and perhaps the larger waters that it is a part of."""
+    found = city.own["sea"]
+    if found == "none":
+        return ()
+    sea = found.strip("?")
+    name = sea if sea == found else sea + "?"
+    return (name, *(larger + "?" for larger in PART_OF.get(sea, ())))
+
+
 def has(city: City, facet: str, value: str) -> str:
     """Whether a city has a value of a facet."""
     found = values(city, facet)
-    if found is None or value + "?" in found:
-        return DEPENDS
-    return YES if value in found else NO
+    return YES if value in found else DEPENDS if value + "?" in found else NO
 
 
 # ---- yes-or-no facts ---------------------------------------------------------------------------
@@ -148,15 +158,32 @@ def has(city: City, facet: str, value: str) -> str:
 
 def _coast(city: City) -> str:
     sea = city.own["sea"]
-    return DEPENDS if sea == "?" else NO if sea == "none" else YES
+    return NO if sea == "none" else DEPENDS if sea.startswith("?") else YES
 
 
 def _on_river(city: City) -> str:
-    rivers = city.own["rivers"]
-    return DEPENDS if rivers == "?" else NO if rivers == "none" else YES
+    rivers = split(city.own["rivers"])
+    if all(river.endswith("?") for river in rivers):
+        return DEPENDS
+    return NO if rivers == ("none",) else YES
 
 
-def _side(degrees: float, sign: int) -> str:
+def _on_island(city: City) -> str:
+    return SIGNS[city.own["on_island"] or city.land["island"]]
+
+
+def _games(city: City) -> str:
+    """Whether it has hosted Olympic Games of either season."""
+    winter = city.own["winter_olympics"]
+    return YES if city.own["olympics"] else SIGNS.get(winter, YES) if winter else NO
+
+
+def _tropics(city: City) -> str:
+    beyond = abs(city.latitude) - TROPIC
+    return DEPENDS if abs(beyond) < 0.2 else YES if beyond < 0 else NO
+
+
+def side(degrees: float, sign: int) -> str:
     """Whether it is on the side of a meridian or the equator; neither within 0.3 degrees."""
     return DEPENDS if abs(degrees) < 0.3 else YES if degrees * sign > 0 else NO
 
@@ -166,134 +193,31 @@ FACTS: Mapping[str, Callable[[City], str]] = {
     "coast": _coast,
     "on_river": _on_river,
     "hosted": lambda city: YES if city.own["olympics"] else NO,
+    "games": _games,
     "high": lambda city: SIGNS[city.own["high"]],
     "snow": lambda city: SIGNS[city.own["snow"]],
     "union": lambda city: SIGNS[city.land["european_union"]],
     "kingdom": lambda city: SIGNS[city.land["kingdom"]],
     "island": lambda city: SIGNS[city.land["island"]],
+    "on_island": _on_island,
     "landlocked": lambda city: SIGNS[city.land["landlocked"]],
     "left": lambda city: YES if city.land["drives"] == "left" else NO,
-    "hemisphere north": lambda city: _side(city.latitude, 1),
-    "hemisphere south": lambda city: _side(city.latitude, -1),
-    "hemisphere east": lambda city: _side(city.longitude, 1),
-    "hemisphere west": lambda city: _side(city.longitude, -1),
-    "tropics": lambda city: YES if abs(city.latitude) < TROPIC else NO,
+    "hemisphere north": lambda city: side(city.latitude, 1),
+    "hemisphere south": lambda city: side(city.latitude, -1),
+    "hemisphere east": lambda city: side(city.longitude, 1),
+    "hemisphere west": lambda city: side(city.longitude, -1),
+    "tropics": _tropics,
 }
 
 
 def more_people(city: City, number: float) -> str:
     """Whether more people than this live in and around the city."""
-    known = PEOPLE.get(city.own["population"])
-    if known is None:
-        return DEPENDS
-    return YES if known[0] >= number else NO if known[1] <= number else DEPENDS
+    sizes = [PEOPLE[size] for size in split(city.own["population"])]
+    low, high = sizes[0][0], sizes[-1][1]
+    return YES if low >= number else NO if high <= number else DEPENDS
 
 
 def north_of(city: City, other: City) -> str:
     """Whether a city lies north of another; neither within 0.2 degrees."""
     difference = city.latitude - other.latitude
     return DEPENDS if abs(difference) < 0.2 else YES if difference > 0 else NO
-
-
-# ---- facts that are told -------------------------------------------------------------------------
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words in a sentence.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
-
-
-def _the(name: str) -> str:
-    return "the " + name if name in WITH_ARTICLE else name
-
-
-def _certain(city: City, facet: str) -> list[str]:
-    return [value for value in values(city, facet) or () if not value.endswith("?")]
-
-
-def _told_languages(city: City) -> str:
-    return f"People there speak {listed(_certain(city, 'language'))}."
-
-
-def _told_places(city: City, facet: str) -> str:
-    places = [_the(place) for place in _certain(city, facet)]
-    return f"It is in {' and in '.join(places)}." if places else NOT_SURE
-
-
-def _told_river(city: City) -> str:
-    rivers = city.own["rivers"]
-    if rivers in ("?", "none", "own"):
-        return {
-            "?": NOT_SURE,
-            "none": "No large river flows through it.",
-            "own": "A river flows through it.",
-        }[rivers]
-    names = [name if name[:3] == "St " else "the " + name for name in split(rivers)]
-    told = listed(names)
-    return f"{told[0].upper()}{told[1:]} flow{'' if len(names) > 1 else 's'} through it."
-
-
-def _told_sea(city: City) -> str:
-    sea = city.own["sea"]
-    if sea == "none":
-        return "It is not on a coast."
-    if sea.endswith("?"):
-        return NOT_SURE if sea == "?" else "It is on a coast."
-    return f"It is on the {sea}."
-
-
-def _told_kind(city: City) -> str:
-    kind = city.own["landmark_kind"]
-    article = "" if kind.endswith("walls") else "an " if kind[0] in "aeiou" else "a "
-    return f"It is known for {article}{kind}, among other things."
-
-
-def _told_latitude(city: City) -> str:
-    low = int(abs(city.latitude) // 10) * 10
-    side = "north" if city.latitude > 0 else "south"
-    return f"Between {low} and {low + 10} degrees {side}."
-
-
-def _told_hemisphere(city: City) -> str:
-    north, east = _side(city.latitude, 1), _side(city.longitude, 1)
-    parts = [
-        {YES: "northern", NO: "southern"}.get(north),
-        {YES: "eastern", NO: "western"}.get(east),
-    ]
-    told = " and the ".join(part for part in parts if part)
-    return f"It is in the {told} hemisphere."
-
-
-def _told_olympics(city: City) -> str:
-    years = city.own["olympics"].split()
-    return f"In {listed(years)}." if years else "It has not hosted the Summer Olympics."
-
-
-TOLD: Mapping[str, Callable[[City], str]] = {
-    "country": lambda city: f"It is in {_the(city.land['name'])}.",
-    "continent": lambda city: _told_places(city, "continent"),
-    "region": lambda city: _told_places(city, "region"),
-    "language": _told_languages,
-    "currency": lambda city: (
-        NOT_SURE
-        if city.land["currency"] == "?"
-        else f"The currency is the {city.land['currency']}."
-    ),
-    "population": lambda city: (
-        PEOPLE[size][2] if (size := city.own["population"]) in PEOPLE else NOT_SURE
-    ),
-    "climate": lambda city: (
-        NOT_SURE if city.own["climate"] == "?" else f"It has a {city.own['climate']} climate."
-    ),
-    "river": _told_river,
-    "sea": _told_sea,
-    "landmark": _told_kind,
-    "latitude": _told_latitude,
-    "hemisphere": _told_hemisphere,
-    "olympics": _told_olympics,
-    "driving": lambda city: f"People drive on the {city.land['drives']}.",
-}

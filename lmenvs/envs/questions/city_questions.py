@@ -10,18 +10,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 
 from .book import NO, YES, Book, Question, Refusal, deny, make_question
-from .city_facts import FACTS, REGIONS, TOLD, City, has, more_people, north_of, read_cities, values
-from .city_phrases import (
-    CANONICAL_FACTS,
-    CANONICAL_TOLD,
-    CITY_WORDS,
-    GUESSES,
-    OPEN,
-    PLAIN,
-    SLOTS,
-    STATEMENT,
-    read_number,
-)
+from .city_facts import FACTS, REGIONS, City, has, more_people, north_of, read_cities, values
+from .city_phrases import CITY_WORDS, GUESSES, STATEMENT
+from .city_phrases_named import SLOTS, read_number
+from .city_phrases_open import CANONICAL_TOLD, OPEN
+from .city_phrases_plain import CANONICAL_FACTS, PLAIN
+from .city_told import TOLD
 from .sentence import clean, one_sentence, without_fillers
 
 NOT_UNDERSTOOD = Refusal("malformed", "I don't understand the question.")
@@ -73,7 +67,7 @@ class CityReader:
 
     def valued(self, facet: str, value: str) -> Question:
         """The yes-or-no question for a value of a facet."""
-        the = "the " if value.startswith(_ARTICLE) else ""
+        the = "the " if value.startswith(_ARTICLE) and facet != "sea" else ""
         shown = value.title() if facet == "landmark" else the + value
         return self._row(
             f"{facet} {shown if facet == 'landmark' else value}",
@@ -85,7 +79,7 @@ class CityReader:
         """Every value of a facet, in the order of the table."""
         if facet == "region":
             return REGIONS
-        found = (each for city in self.cities for each in values(city, facet) or ())
+        found = (each for city in self.cities for each in values(city, facet))
         return tuple(dict.fromkeys(each.rstrip("?") for each in found))
 
     def people(self, number: float) -> Question:
@@ -152,7 +146,9 @@ class CityReader:
         return None if index is None else self.guesses[index]
 
     def _lands(self, words: str) -> list[str]:
-        return [land for land in self.names["country"] if words.endswith(" " + land)]
+        """The country or the part of it that the words end with: `london england`."""
+        lands = (*self.names["country"], *self.names["state"])
+        return [land for land in lands if words.endswith(" " + land)]
 
     def _yes_or_no(self, words: str) -> Question | None:
         words = STATEMENT.sub(r"is it \1", words)

@@ -58,16 +58,16 @@ class GuessMyCity(QuestionGame):
     References:
         GuessMyCity-v0
             min -20: by the rules
-            average -14.781 +- 0.2: casual policy, seeds 0 to 999
+            average -13.169 +- 0.19: casual policy, seeds 0 to 999
             max -1.605 +- 0.018: the expert, seeds 0 to 999
             expert -1.605 +- 0.018: the expert, seeds 0 to 999
-            uniform -19.574 +- 0.075: uniform over legal actions, seeds 0 to 999
+            uniform -19.463 +- 0.082: uniform over legal actions, seeds 0 to 999
         GuessMyCity-v0?questions=yes_no
             min -20: by the rules
-            average -16.62 +- 0.17: casual policy, seeds 0 to 999
-            max -4.626 +- 0.031: the expert, seeds 0 to 999
-            expert -4.626 +- 0.031: the expert, seeds 0 to 999
-            uniform -19.451 +- 0.081: uniform over legal actions, seeds 0 to 999
+            average -14.952 +- 0.18: casual policy, seeds 0 to 999
+            max -4.471 +- 0.025: the expert, seeds 0 to 999
+            expert -4.471 +- 0.025: the expert, seeds 0 to 999
+            uniform -19.574 +- 0.075: uniform over legal actions, seeds 0 to 999
 
     Version history:
         v0: first version.
