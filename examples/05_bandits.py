@@ -25,7 +25,7 @@ for rule in ("ucb", "thompson", "greedy", "uniform"):
     print(
         f"  {rule:<9} regret after 75, 150, 300 turns: "
         f"{curve_T[74]:5.1f} {curve_T[149]:5.1f} {curve_T[299]:5.1f}   "
-        f"{fit.lambda_1:.3f} log(t)^{fit.alpha:.2f} / 0.5 + {fit.beta:.3f} t + {fit.lambda_2:.2f}"
+        f"{fit.lambda_1:.3f} log(t)^{fit.alpha:.2f} / 0.5 + {fit.beta:.3f} t {fit.lambda_2:+.2f}"
     )
 
 # With a context, LinUCB uses what it is told about each visitor, and UCB does not.

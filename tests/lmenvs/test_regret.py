@@ -6,6 +6,8 @@ import pytest
 from agents.rollout import collect
 from lmenvs import make
 from lmenvs.envs.bandit.bernoulli import BernoulliBandit
+from lmenvs.envs.bandit.contextual import ContextualBandit
+from lmenvs.envs.bandit.gaussian import GaussianBandit
 from lmenvs.regret import MOST_ALPHA, RegretFit, fit_regret, regrets
 from lmenvs.types import Action
 
@@ -132,6 +134,7 @@ def test_a_regret_curve_by_hand():
 def test_regret_is_the_best_expectation_minus_that_of_the_action(name: str):
     (episode,) = collect(name, "random", [5])
     env = make(name)
+    assert isinstance(env, GaussianBandit | ContextualBandit)
     env.reset(seed=5, options={"noise": episode.noise})
     by_hand = []
     for turn in episode.turns:

@@ -153,11 +153,10 @@ def test_a_gap_counts_for_nothing_where_means_are_given_or_drawn():
 
 @pytest.mark.parametrize(("arms", "spread", "horizon"), [(5, 1, 300), (20, 3, 1000)])
 def test_the_settings_of_evolve_can_be_played_to_the_end(arms: int, spread: int, horizon: int):
-    name = f"lmenvs/GaussianBandit-v0?arms={arms}&spread={spread}&sigma={spread}&horizon={horizon}"
-    env = lmenvs.make(name)
+    env = GaussianBandit(arms=arms, spread=spread, sigma=spread, horizon=horizon)
     env.reset(seed=0)
     means = env.expected_rewards()
-    total, terminated = 0.0, False
+    total, terminated, info = 0.0, False, {}
     for _ in range(horizon):
         _, reward, terminated, _, info = env.step(env.answer())
         total += reward
