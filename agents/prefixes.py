@@ -17,9 +17,10 @@ S = TypeVar("S", bound=Indexed)
 
 
 class PrefixIndex(Generic[S]):
-    """Finds the sequence that shares the longest beginning, in time linear in that length.
+    """Finds a sequence that shares the longest beginning, in time linear in that length.
 
-    Every whole block of a sequence is filed under a hash of all tokens up to its end.
+    Every whole block of a sequence is filed under a hash of all tokens up to its end. Among many
+    that share the same blocks only the latest few are compared token by token.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class PrefixIndex(Generic[S]):
                 del self._owners[key]
 
     def find(self, ids: Sequence[int]) -> tuple[S | None, int]:
-        """The sequence that shares the longest beginning with `ids`, and how many tokens that is.
+        """A sequence that shares the longest beginning with `ids`, and how many tokens that is.
 
         Fewer than a block counts as none.
         """

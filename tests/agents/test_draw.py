@@ -41,6 +41,10 @@ def normalised(weights: list[float]) -> list[float]:
         (Sampling(top_p=1.0), PROBABILITIES.tolist()),
         (Sampling(top_k=3, top_p=0.65), normalised([0, 0.4, 0, 0, 0.3, 0])),
         (Sampling(temperature=0.0), [0, 1, 0, 0, 0, 0]),
+        (Sampling(min_p=0.45), normalised([0, 0.4, 0, 0, 0.3, 0.2])),
+        (Sampling(min_p=0.55, temperature=0.5), normalised([0, 0.16, 0, 0, 0.09, 0])),
+        (Sampling(min_p=1.0), [0, 1, 0, 0, 0, 0]),
+        (Sampling(min_p=0.0), PROBABILITIES.tolist()),
     ],
     ids=str,
 )
@@ -81,3 +85,19 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"{name} .*expected"):
         Sampling(**wrong)
+
+
+@pytest.mark.parametrize("scale", [0.01, 3.0])  # a nucleus of thousands of tokens, and of a few
+def test_the_nucleus_is_that_of_the_sorted_vocabulary(scale: float):
+    logits = scale * torch.randn(1, 2000, generator=torch.Generator().manual_seed(0))
+    probabilities = torch.softmax(logits[0].double(), -1)
+    ordered, order = probabilities.sort(descending=True)
+    kept = order[ordered.cumsum(0) - ordered < 0.6]
+    middle = torch.zeros(2000, dtype=torch.float64)  # the number that picks each token it holds
+    middle[kept.sort().values] = probabilities[kept.sort().values].cumsum(0) / (
+        probabilities[kept].sum()
+    ) - probabilities[kept.sort().values] / (2 * probabilities[kept].sum())
+    uniforms = middle[kept]
+    picks, logprobs = draw(logits.expand(len(kept), -1), uniforms, Sampling(top_p=0.6))
+    assert picks.tolist() == kept.tolist()
+    assert float(logprobs.exp().sum()) == approx(1.0, abs=1e-4)
