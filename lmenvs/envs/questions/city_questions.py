@@ -67,7 +67,7 @@ class CityReader:
 
     def valued(self, facet: str, value: str) -> Question:
         """The yes-or-no question for a value of a facet."""
-        the = "the " if value.startswith(_ARTICLE) and facet != "sea" else ""
+        the = "the " if facet in ("country", "region") and value.startswith(_ARTICLE) else ""
         shown = value.title() if facet == "landmark" else the + value
         return self._row(
             f"{facet} {shown if facet == 'landmark' else value}",

@@ -161,3 +161,16 @@ def test_a_question_about_the_city_is_not_taken_for_one_about_its_country(
     text: str, name: str, expected: str
 ):
     assert answer(text, name) == expected
+
+
+def test_whatever_city_has_an_opera_house_does_not_deny_it():
+    for city in CITIES.values():
+        if any(kind.startswith("opera house") for kind in values(city, "kind")):
+            assert answer("Does it have an opera house?", city.name) != NO, city.name
+
+
+def test_canonical_questions_have_one_article_where_one_belongs():
+    texts = {question.text for question in city_book(False).questions}
+    assert {"Do people there speak Czech?", "Is it on the Caribbean Sea?"} <= texts
+    assert {"Is it in the Czech Republic?", "Is it in the Caribbean?"} <= texts
+    assert not any(" the the " in text for text in texts)
