@@ -10,7 +10,6 @@ order change nothing but floating-point ties.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,33 +26,9 @@ from .models import context_of, decoder, head_logits, load_model, refuse_unsuppo
 from .prefixes import PrefixIndex, common
 from .protocols import Conversation
 from .sampling import Sampling, draw
+from .sequences import Answer, Slot, recorded
 
 PASS_TOKENS = 8192  # one forward pass reads about so many at most; more wait for the next
-
-
-@dataclass(slots=True, eq=False)
-class _Answer:
-    """An answer under way."""
-
-    name: str
-    prompt_ids: tuple[int, ...]
-    fresh: bool
-    uniforms: np.ndarray
-    room: int  # tokens that the window still holds
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """What is kept for one conversation."""
-
-    row: int
-    ids: list[int] = field(default_factory=list)  # the whole sequence
-    stored: int = 0  # of how many of them the keys and values are stored
-    answered: int = 0  # how many messages the ids cover
-    source: "tuple[_Slot, int] | None" = None  # whose first tokens it will take over
-    answer: _Answer | None = None
 
 
 class LMPolicy:
@@ -89,10 +64,10 @@ class LMPolicy:
 
     def reset(self) -> None:
         """Forget everything; needed after the weights have changed. The memory is kept."""
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._free: list[int] = []
-        self._prefixes: PrefixIndex[_Slot] = PrefixIndex()
-        self._active: list[_Slot] = []
+        self._prefixes: PrefixIndex[Slot] = PrefixIndex()
+        self._active: list[Slot] = []
         self._over: list[tuple[str, Action]] = []
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -138,7 +113,7 @@ class LMPolicy:
             generator = np.random.default_rng(conversation.seed)
             uniforms = generator.random(self.sampling.max_new_tokens)
             slot.answered = len(conversation.messages) + 1
-            slot.answer = _Answer(conversation.id, tuple(new), fresh, uniforms, room)
+            slot.answer = Answer(conversation.id, tuple(new), fresh, uniforms, room)
             self._active.append(slot)
 
     @torch.no_grad()
@@ -167,7 +142,7 @@ class LMPolicy:
         self._active = [slot for slot in self._active if slot.answer is not None]
         return over
 
-    def _finish(self, answer: _Answer, token: int) -> Finish | None:
+    def _finish(self, answer: Answer, token: int) -> Finish | None:
         """Why the answer ends with this token, if it does."""
         if token == self.chat.stop_id:
             return "stop"
@@ -178,7 +153,7 @@ class LMPolicy:
             return "context" if len(answer.token_ids) >= answer.room else "length"
         return None
 
-    def _action(self, answer: _Answer, finish: Finish) -> Action:
+    def _action(self, answer: Answer, finish: Finish) -> Action:
         text = self.chat.decode(answer.token_ids)
         cut = self.sampling.cut(text)
         return Action(
@@ -190,14 +165,14 @@ class LMPolicy:
             answer.fresh,
         )
 
-    def _open(self, conversation: Conversation) -> tuple[_Slot, list[int], bool]:
+    def _open(self, conversation: Conversation) -> tuple[Slot, list[int], bool]:
         """The conversation's slot with the new prompt ids at its end: (slot, new ids, fresh)."""
         messages = conversation.messages
         slot = self._slots.get(conversation.id)
         known = slot is not None
         if slot is None:
-            slot = self._slots[conversation.id] = _Slot(self._take_row())
-            slot.ids, slot.answered = _recorded(conversation)
+            slot = self._slots[conversation.id] = Slot(self._take_row())
+            slot.ids, slot.answered = recorded(conversation)
         if slot.answered and slot.answered < len(messages) and slot.ids:
             stopped = slot.ids[-1] == self.chat.stop_id
             new = self.chat.delta(messages, slot.answered - 1, stopped)
@@ -212,7 +187,7 @@ class LMPolicy:
         self._share(slot, conversation)
         return slot, new, True
 
-    def _share(self, slot: _Slot, conversation: Conversation) -> None:
+    def _share(self, slot: Slot, conversation: Conversation) -> None:
         """Find whose stored tokens this new sequence begins with, and file it for others."""
         source, length = self._prefixes.find(slot.ids)
         parent = self._slots.get(conversation.parent[0]) if conversation.parent else None
@@ -232,9 +207,9 @@ class LMPolicy:
         self._free.remove(lowest)
         return lowest
 
-    def _reading(self) -> list[_Slot]:
+    def _reading(self) -> list[Slot]:
         """Who takes part in the next pass; those whose beginning another one reads now wait."""
-        ready: list[_Slot] = []
+        ready: list[Slot] = []
         copies: dict[tuple[int, int], list[int]] = {}
         waiting = {id(slot) for slot in self._active}
         budget = PASS_TOKENS
@@ -261,7 +236,7 @@ class LMPolicy:
             self._cache.copy(row, targets, length)
         return ready
 
-    def _forward(self, slots: Sequence[_Slot]) -> Tensor:
+    def _forward(self, slots: Sequence[Slot]) -> Tensor:
         """Store the new tokens of these slots; the logits [B, vocabulary] behind each one's
         last.
         """
@@ -286,19 +261,6 @@ class LMPolicy:
             slot.stored = len(slot.ids)
         self.forwarded_tokens += len(ids)
         return head_logits(self.model, hidden[0, plan.last]).float()
-
-
-def _recorded(conversation: Conversation) -> tuple[list[int], int]:
-    """The sampled sequence that the messages carry, and how many messages it covers."""
-    ids: list[int] = []
-    answered = 0
-    for index, message in enumerate(conversation.messages):
-        if message.action is not None and message.action.token_ids:
-            action = message.action
-            ids = [] if action.fresh else ids
-            ids += [*action.prompt_ids, *action.token_ids]
-            answered = index + 1
-    return ids, answered
 
 
 def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:

@@ -49,7 +49,7 @@ def test_answers_are_those_of_conversations_held_one_by_one(family: str):
         expected = full_logprobs(language_model, alone.ids)
         for start, end, action in spans(streamed[name]):
             assert list(action.logprobs) == approx(expected[start - 1 : end - 1], abs=2e-4)
-    assert {len(one.ids) for one in streamed.values()} != {len(alone.ids)}
+    assert len({len(one.ids) for one in streamed.values()}) > 2
 
 
 @pytest.mark.parametrize(("turns", "at_once"), [(5, 7), (5, 2), (50, 4)])
