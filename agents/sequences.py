@@ -1,4 +1,4 @@
-"""What the in-process engine keeps for a conversation: its token sequence and the answer under way."""
+"""What the in-process engine keeps for a conversation: its tokens and the answer under way."""
 
 from dataclasses import dataclass, field
 
