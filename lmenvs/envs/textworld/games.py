@@ -17,6 +17,7 @@ from lmenvs.splits import split_of
 
 from . import archive, cache
 from .engine import textworld
+from .names import mistakable
 from .recipes import Recipe, generate, quiet, rules_of
 
 
@@ -181,7 +182,8 @@ def find_game(recipe: Recipe) -> Game:
     """The game of a recipe. It is compiled only when an interpreter first asks for its story.
 
     Raises:
-        ValueError: if the generator finds no game for this number.
+        ValueError: if the generator finds no game for this number, or one whose things the
+            interpreter cannot tell apart.
     """
     shipped = archive.find(recipe.family, recipe.parameters, recipe.number)
     if shipped is not None:
@@ -200,4 +202,10 @@ def find_game(recipe: Recipe) -> Game:
             cache.write_rom(key, rom)
         return rom
 
-    return Game(key, entry.task, entry.sheet, recipe.knowledge, load_rom)
+    game = Game(key, entry.task, entry.sheet, recipe.knowledge, load_rom)
+    if (pair := mistakable(game.logic())) is not None:
+        raise ValueError(
+            f"no game {recipe.name}: where {pair[0]!r} and {pair[1]!r} are in one place, the "
+            "interpreter cannot tell which one the first name means; take another number"
+        )
+    return game
