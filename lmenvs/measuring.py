@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in given.env:
         find(name)
     before, changed = stored(), 0
-    after: dict[str, dict[str, Row]] = {}
+    found: dict[str, dict[str, Row]] = {}
     for env, recipes in wanted().items():
         asked = not given.env or env in given.env or find(env).id in given.env
         for name, recipe in recipes.items():
@@ -102,16 +102,32 @@ def main(arguments: list[str] | None = None) -> int:
                 now = f"{name} {measured.value:.6g} +- {measured.error:.2g}"
                 print(f"{env}  {now}{was}", flush=True)
                 row = Row(value=measured.value, error=measured.error, recipe=recipe)
-            if row is not None:
-                after.setdefault(env, {})[name] = row
+                found.setdefault(env, {})[name] = row
     if given.write:
-        write(after)
+        write(found)
         return 0
     return int(changed > 0)
 
 
-def write(rows: dict[str, dict[str, Row]]) -> None:
-    """Store measured scores, and bring the docstrings up to date."""
+def merged(
+    found: dict[str, dict[str, Row]],
+    kept: dict[str, dict[str, Row]],
+    recipes: dict[str, dict[str, str]],
+) -> dict[str, dict[str, Row]]:
+    """What was found over what is kept, in the order of the recipes; other rows go."""
+    rows: dict[str, dict[str, Row]] = {}
+    for env, names in recipes.items():
+        for name in names:
+            row = found.get(env, {}).get(name) or kept.get(env, {}).get(name)
+            if row is not None:
+                rows.setdefault(env, {})[name] = row
+    return rows
+
+
+def write(found: dict[str, dict[str, Row]]) -> None:
+    """Store measured scores beside those that stand, and bring the docstrings up to date."""
+    # what stands now: another run may have written while these were measured
+    rows = merged(found, stored(), wanted())
     file = Path(__file__).parent / "data" / STORE
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -14,13 +14,12 @@ from .base import (
     TextWorldEnv,
 )
 from .games import Game
-from .relabel import hash_labels
+from .relabel import BACK, hash_labels
 from .session import Answer, State
 
 LEVELS = 300
 MOST_ROOMS = 100  # TextWorld's bound for a .z8 story
 TURNS_PER_ROOM = (3, 3, 5)  # by dead ends per room of the chain: enough to try every exit
-BACK = {"north": "south", "south": "north", "east": "west", "west": "east"}
 COIN = "take coin"
 
 
@@ -87,6 +86,11 @@ class TextWorldCoinCollector(TextWorldEnv):
         interpreter. The split, the goal sentence and the turn limit are this project's.
 
     References:
+        TextWorldCoinCollector-v0
+            min 0: by the rules
+            max 1: by the rules; TextWorld's own plan reaches it within half the turns
+            average 0.44 +- 0.035: uniform over legal actions, seeds 0 to 199
+            expert 1: the expert, seeds 0 to 199
         TextWorldCoinCollector-v0?games=448&level=104
             min 0: by the rules
             average 0.19795: exact, uniform over legal actions

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .relabel import BACK
 from .session import State
 
-BACK = {"north": "south", "south": "north", "east": "west", "west": "east"}
 OPENING = ("open ", "unlock ")
 _TRIED = (*OPENING, "close ", "lock ")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from .engine import textworld
 from .houses import actions_of
+from .relabel import BACK
 
 ROOMS = (
     "bedroom",
@@ -26,7 +27,6 @@ WAYS = (
     ("bedroom", "south", "bathroom"),
     ("kitchen", "west", "backyard"),
 )
-BACK = {"north": "south", "south": "north", "east": "west", "west": "east"}
 EXITS: dict[str, dict[str, str]] = {room: {} for room in ROOMS}
 """Where each direction leads, by room; no two rooms have the same directions."""
 for _room, _direction, _other in WAYS:

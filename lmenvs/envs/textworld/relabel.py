@@ -15,6 +15,7 @@ from hashlib import blake2b
 import numpy as np
 
 DIRECTIONS: tuple[str, ...] = ("east", "north", "south", "west")
+BACK = {"north": "south", "south": "north", "east": "west", "west": "east"}
 ROOM_NAMES = (
     "attic", "bar", "basement", "bathroom", "bedchamber", "bedroom", "canteen", "cellar", "chamber",
     "closet", "cookery", "cookhouse", "cubicle", "cupboard", "dish-pit", "garage", "kitchen",

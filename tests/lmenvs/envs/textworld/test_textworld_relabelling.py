@@ -1,9 +1,13 @@
 import numpy as np
 
-from lmenvs.envs.textworld.relabel import DIRECTIONS, ROOM_NAMES, Relabelling, draw_relabelling
+from lmenvs.envs.textworld.relabel import (
+    BACK,
+    DIRECTIONS,
+    ROOM_NAMES,
+    Relabelling,
+    draw_relabelling,
+)
 from tests.lmenvs.envs.textworld.playing import make
-
-OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
 def test_a_relabelled_episode_is_the_plain_one_in_other_words():
@@ -65,6 +69,6 @@ def test_opposites_stay_opposite_and_all_eight_turns_of_the_map_are_drawn():
     for seed in range(200):
         labels = draw_relabelling(np.random.default_rng(seed))
         image = dict(zip(DIRECTIONS, labels.directions, strict=True))
-        assert all(image[OPPOSITE[name]] == OPPOSITE[image[name]] for name in DIRECTIONS)
+        assert all(image[BACK[name]] == BACK[image[name]] for name in DIRECTIONS)
         drawn.add(labels.directions)
     assert len(drawn) == 8
