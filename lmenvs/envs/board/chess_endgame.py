@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid
 from lmenvs.splits import Split, check_split, split_of
 
@@ -57,7 +58,8 @@ class ChessEndgame(ChessGame):
         opponent, notation, depth, margin, nodes, program: as in `lmenvs/Chess-v0`.
 
     Capability:
-        Planning some ten moves ahead with few pieces, tracking a board in text.
+        Planning some ten moves ahead with few pieces, tracking a board in text. `lmenvs.exact` does
+        not solve it: there are too many positions, each with the history that counts repetitions.
 
     Source:
         The endgames of LMRL-Gym (Abdulhai et al., 2023), with its rewards; positions, opponent and
@@ -113,8 +115,7 @@ class ChessEndgame(ChessGame):
         admissible_info: bool = False,
         render_mode: str | None = None,
     ):
-        if pieces not in get_args(Pieces):
-            raise ValueError(f"pieces={pieces!r}; expected 'any', 'Q', 'R', 'QR' or 'RR'")
+        check_choice("pieces", pieces, get_args(Pieces))
         self.pieces: Pieces = pieces
         self.split = check_split(split)
         super().__init__(

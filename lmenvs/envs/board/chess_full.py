@@ -62,7 +62,8 @@ class Chess(ChessGame):
         Option `fen` of `reset`: the position to begin with.
 
     Capability:
-        Planning against an adversary, tracking a board in text.
+        Planning against an adversary, tracking a board in text. `lmenvs.exact` does not solve it:
+        there are too many positions.
 
     Source:
         The game; rewards and the limit of 400 moves as in LMRL-Gym (Abdulhai et al., 2023), whose
