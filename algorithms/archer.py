@@ -28,6 +28,8 @@ unclipped actor follows noise to zero):
 """
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -161,20 +163,27 @@ def train(
         run, "archer", config.iterations, start, config.save_every, lambda n: _save(run, learner, n)
     ):
         generator = np.random.default_rng((config.seed, iteration))
-        episodes = collect(
-            env,
-            LMPolicy(learner.model, learner.chat, learner.sampling, version=iteration),
-            generator.integers(2**31, size=config.episodes).tolist(),
-            width=128,
-            max_turns=config.max_turns,
-            split=training_split(env),
-            policy_seed=config.seed,
-        )
-        advantages_ET, values_ET = judge(learner, episodes, config)
-        trust = trustworthiness(episodes, advantages_ET, values_ET, config.discount)
+        with run.phase("collect"):
+            episodes = collect(
+                env,
+                LMPolicy(learner.model, learner.chat, learner.sampling, version=iteration),
+                generator.integers(2**31, size=config.episodes).tolist(),
+                width=128,
+                max_turns=config.max_turns,
+                split=training_split(env),
+                policy_seed=config.seed,
+            )
+        with run.phase("credit"):
+            advantages_ET, values_ET = judge(learner, episodes, config)
+            trust = trustworthiness(episodes, advantages_ET, values_ET, config.discount)
         learner.replay.add(episodes)
         measured = update(
-            learner, iteration, trust["critic/advantage_explained_variance"], config, generator
+            learner,
+            iteration,
+            trust["critic/advantage_explained_variance"],
+            config,
+            generator,
+            phase=run.phase,
         )
         run.log(iteration, {**rollout_metrics(episodes), **trust, **measured})
         run.episodes(episodes[:8])
@@ -183,7 +192,12 @@ def train(
 
 
 def update(
-    learner: Learner, iteration: int, trusted: float, config: Config, generator: np.random.Generator
+    learner: Learner,
+    iteration: int,
+    trusted: float,
+    config: Config,
+    generator: np.random.Generator,
+    phase: Callable[[str], AbstractContextManager[None]],
 ) -> dict[str, float]:
     """Some critic steps, and unless the actor waits for a better critic, some of its own."""
     wait = iteration < config.warmup_iterations
@@ -191,12 +205,14 @@ def update(
     # as long as the actor has never moved, the replayed returns are its own
     warm = wait and learner.actor_updates == 0
     steps = config.warmup_critic_steps if warm else config.critic_steps
-    fitted = [update_critic(learner, config, warm, generator) for _ in range(steps)]
+    with phase("critic"):
+        fitted = [update_critic(learner, config, warm, generator) for _ in range(steps)]
     means = {name: float(np.mean([row[name] for row in fitted])) for name in fitted[0]}
     if wait:
         return means
     learner.actor_updates += 1
-    return {**means, **update_actor(learner, config, generator)}
+    with phase("actor"):
+        return {**means, **update_actor(learner, config, generator)}
 
 
 def _save(run: support.Run, learner: Learner, complete: int) -> None:

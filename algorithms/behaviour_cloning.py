@@ -158,10 +158,11 @@ def clone(
         for epoch in range(start, config.epochs):
             order = np.random.default_rng((config.seed, 1 + epoch)).permutation(len(batch))
             history: list[dict[str, float]] = []
-            for rows in np.array_split(order, steps_per_epoch):
-                history.append(update(model, optimizer, batch.rows(rows), config))
-                schedule.step()
-                advance(1, loss=history[-1]["loss/negative_log_likelihood"])
+            with run.phase("update"):
+                for rows in np.array_split(order, steps_per_epoch):
+                    history.append(update(model, optimizer, batch.rows(rows), config))
+                    schedule.step()
+                    advance(1, loss=history[-1]["loss/negative_log_likelihood"])
             means = {name: float(np.mean([row[name] for row in history])) for name in history[0]}
             run.log(
                 epoch,
@@ -176,7 +177,8 @@ def clone(
                     "optimizer": optimizer.state_dict(),
                     "schedule": schedule.state_dict(),
                 }
-                run.save(lambda folder: chat.save(model, folder), state)
+                with run.phase("save"):
+                    run.save(lambda folder: chat.save(model, folder), state)
             if stop.requested:
                 break
 

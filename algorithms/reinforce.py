@@ -130,19 +130,22 @@ def train(
         run, "reinforce", config.iterations, start, config.save_every, save
     ):
         generator = np.random.default_rng((config.seed, iteration))
-        episodes = collect(
-            env,
-            LMPolicy(language_model, chat, sampling, version=iteration),
-            generator.integers(2**31, size=config.groups).tolist(),
-            group_size=config.group_size,
-            width=config.width,
-            max_turns=config.max_turns,
-            split=training_split(env),
-            policy_seed=config.seed,
-        )
-        advantages_ET = credit(episodes, config)
-        batch = make_batch(episodes, chat)
-        measured = update(language_model, optimizer, batch, advantages_ET, config, generator)
+        with run.phase("collect"):
+            episodes = collect(
+                env,
+                LMPolicy(language_model, chat, sampling, version=iteration),
+                generator.integers(2**31, size=config.groups).tolist(),
+                group_size=config.group_size,
+                width=config.width,
+                max_turns=config.max_turns,
+                split=training_split(env),
+                policy_seed=config.seed,
+            )
+        with run.phase("credit"):
+            advantages_ET = credit(episodes, config)
+            batch = make_batch(episodes, chat)
+        with run.phase("update"):
+            measured = update(language_model, optimizer, batch, advantages_ET, config, generator)
         run.log(
             iteration, {**rollout_metrics(episodes), **credit_metrics(advantages_ET), **measured}
         )

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -70,6 +70,40 @@ def commit() -> str | None:
     return answer.stdout.strip() or None
 
 
+class Phases:
+    """Seconds by phase; a phase within another is taken out of it."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+        self._open: list[str] = []
+        self._since = clock()
+
+    @contextlib.contextmanager
+    def measure(self, name: str) -> Generator[None]:
+        """Count the time of a `with` block for `name`."""
+        self._book()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._book()
+            self._open.pop()
+
+    def _book(self) -> None:
+        now = self._clock()
+        if self._open:
+            name = self._open[-1]
+            self._seconds[name] = self._seconds.get(name, 0.0) + now - self._since
+        self._since = now
+
+    def taken(self) -> dict[str, float]:
+        """`time/<phase>` since this was last asked, in seconds."""
+        self._book()
+        seconds, self._seconds = self._seconds, {}
+        return {f"time/{name}": round(spent, 6) for name, spent in seconds.items()}
+
+
 class Run:
     """One run's folder, made by `open_run`: files grow at their ends, checkpoints are swapped."""
 
@@ -77,12 +111,22 @@ class Run:
         self.path = path
         self.logged: Mapping[str, float] = {}  # the last line of metrics
         self._began = time.monotonic() - seconds
+        self._phases = Phases()
+
+    def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Time a part of an iteration: `with run.phase("collect"):` logs `time/collect`, seconds.
+
+        The next line of metrics gets it, and with it all that was timed since the line before (a
+        checkpoint counts for the line after it). A phase within another is taken out of that one,
+        so that the phases of a line never count a second twice.
+        """
+        return self._phases.measure(name)
 
     def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl; `time` is seconds of work, pauses left out."""
         line = {"iteration": iteration, "time": round(time.monotonic() - self._began, 3)}
         self.logged = {name: float(value) for name, value in metrics.items()}
-        self._append("metrics.jsonl", [{**line, **self.logged}])
+        self._append("metrics.jsonl", [{**line, **self.logged, **self._phases.taken()}])
 
     def episodes(self, episodes: Iterable[Episode]) -> None:
         """Append episodes to episodes.jsonl."""

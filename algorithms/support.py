@@ -156,7 +156,8 @@ def iterations(
             advance(1, success=run.logged["rollout/success"])
             complete = iteration + 1
             if stop.requested or complete == total or complete % save_every == 0:
-                save(complete)
+                with run.phase("save"):
+                    save(complete)
             if stop.requested:
                 break
 

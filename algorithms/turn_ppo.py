@@ -318,22 +318,27 @@ def train(
     ):
         generator = np.random.default_rng((config.seed, iteration))
         learner.set_rates(rate_share(iteration, config), config)
-        episodes = collect(
-            env,
-            LMPolicy(learner.model, chat, sampling, version=iteration),
-            generator.integers(2**31, size=config.episodes).tolist(),
-            width=config.width,
-            max_turns=config.max_turns,
-            split=training_split(env),
-            policy_seed=config.seed,
-        )
-        batch = make_batch(episodes, chat)
-        values_ET, bootstraps_E = judge(learner.critic, batch, len(episodes), config.micro_tokens)
-        turn_credit = credit(episodes, values_ET, bootstraps_E, config)
-        # the learner's own, not the sampler's: the first ratio is then exactly 1
-        old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
-        measured = update(learner, batch, old_logprobs, turn_credit, config, generator)
-        measured["kl/sampler"] = sampler_kl(batch, episodes, old_logprobs)
+        with run.phase("collect"):
+            episodes = collect(
+                env,
+                LMPolicy(learner.model, chat, sampling, version=iteration),
+                generator.integers(2**31, size=config.episodes).tolist(),
+                width=config.width,
+                max_turns=config.max_turns,
+                split=training_split(env),
+                policy_seed=config.seed,
+            )
+        with run.phase("credit"):
+            batch = make_batch(episodes, chat)
+            values_ET, bootstraps_E = judge(
+                learner.critic, batch, len(episodes), config.micro_tokens
+            )
+            turn_credit = credit(episodes, values_ET, bootstraps_E, config)
+            # the learner's own, not the sampler's: the first ratio is then exactly 1
+            old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
+        with run.phase("update"):
+            measured = update(learner, batch, old_logprobs, turn_credit, config, generator)
+            measured["kl/sampler"] = sampler_kl(batch, episodes, old_logprobs)
         run.log(iteration, {**rollout_metrics(episodes), **turn_credit.metrics(), **measured})
         run.episodes(episodes[:8])
         advantages_ET = turn_credit.advantages_ET

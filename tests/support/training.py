@@ -68,7 +68,10 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 def metrics(run: Path) -> list[dict[str, float]]:
     """What a run has logged, without the clock."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "time"} for row in rows]
+    clocks = ("time", "memory/")  # seconds and the process's size are no result
+    return [
+        {name: value for name, value in row.items() if not name.startswith(clocks)} for row in rows
+    ]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
