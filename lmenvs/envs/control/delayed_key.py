@@ -9,6 +9,7 @@ import numpy as np
 
 from lmenvs.arguments import check_count
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 
 OPEN_REWARD = 1.0
 INVALID_REWARD = -0.1
@@ -36,13 +37,13 @@ _MEANINGS = _spellings()
 def parse_action(text: str) -> str | None:
     """The colour of the key that a text takes, or the distractor that it is, or None.
 
-    A key may be named in full or by its colour, in any case and spacing. Whether the key is on the
-    table is not decided here.
+    A key may be named in full or by its colour, decorated (`decoration.bare`) or not. Whether it
+    lies on the table is not decided here.
 
-    >>> parse_action("Take the RED key"), parse_action("red"), parse_action("walk on")
+    >>> parse_action("Take the RED key."), parse_action("red"), parse_action("walk on")
     ('red', 'red', 'walk on')
     """
-    return _MEANINGS.get(" ".join(text.lower().split()))
+    return _MEANINGS.get(bare(text))
 
 
 class DelayedKey(TextEnv):
@@ -58,9 +59,10 @@ class DelayedKey(TextEnv):
     Actions:
         At the table `take the red key` (or `take red key`, `red key`, `red`), with the colours that
         lie there. In the corridor `walk on`, `hum a tune`, `look at the pictures`. Any case and
-        spacing. Text that is none of these is `malformed`, a key that is not on the table
-        `unknown`, an action in the wrong place `inadmissible`. An invalid action does not stop the
-        walk: at the table it means walking on without a key, in the corridor it leads one step on.
+        spacing, in quotes or asterisks, with a full stop or not. Text that is none of these is
+        `malformed`, a key that is not on the table `unknown`, an action in the wrong place
+        `inadmissible`. An invalid action does not stop the walk: at the table it means walking on
+        without a key, in the corridor it leads one step on.
 
     Observations:
         First the keys and the sign, then how many steps the door is away, in the end whether it

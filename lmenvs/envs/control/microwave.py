@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 
 TURN_LIMIT = 5
 SUCCESS_REWARD = 1.0
@@ -33,12 +34,12 @@ NEXT = (
 
 
 def parse_action(text: str) -> str | None:
-    """The action a text stands for: one of `ACTIONS`, in any case and spacing, or None.
+    """The one of `ACTIONS` that a text means, decorated (`decoration.bare`) or not, or None.
 
-    >>> parse_action("  Open the   MICROWAVE ")
+    >>> parse_action("  Open the   MICROWAVE. ")
     'open the microwave'
     """
-    words = " ".join(text.lower().split())
+    words = bare(text)
     return words if words in ACTIONS else None
 
 
@@ -52,9 +53,10 @@ class Microwave(TextEnv):
 
     Actions:
         `open the microwave`, `close the microwave`, `put the pancake in the microwave`, in any
-        case and spacing. With the microwave open and empty only `put` is admissible; otherwise
-        `open` and `close` are, even where they change nothing. Anything else leaves the state as it
-        is: `malformed` if it is none of the three, `inadmissible` if the state does not allow it.
+        case and spacing, in quotes or asterisks, with a full stop or not. With the microwave open
+        and empty only `put` is admissible; otherwise `open` and `close` are, even where they change
+        nothing. Anything else leaves the state as it is: `malformed` if it is none of the three,
+        `inadmissible` if the state does not allow it.
 
     Observations:
         One sentence each for the pancake and the microwave; an invalid action is answered by a

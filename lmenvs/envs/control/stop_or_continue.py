@@ -8,6 +8,7 @@ import numpy as np
 
 from lmenvs.arguments import check_count
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 
 # halves and quarters, so that sums of rewards are exact
 STOP_REWARD = 0.5
@@ -23,12 +24,12 @@ _OVER = "The game is over."
 
 
 def parse_action(text: str) -> str | None:
-    """`stop` or `continue`, in any case and with blanks around it, or None.
+    """`stop` or `continue`, however decorated (`decoration.bare`), or None.
 
-    >>> parse_action(" Stop "), parse_action("stop it")
+    >>> parse_action(" Stop. "), parse_action("stop it")
     ('stop', None)
     """
-    word = text.strip().lower()
+    word = bare(text)
     return word if word in ACTIONS else None
 
 
@@ -45,8 +46,9 @@ class StopOrContinue(TextEnv):
         of turns that the player chose to take.
 
     Actions:
-        `stop` and `continue`, in any case, with blanks around them; both are always admissible.
-        Anything else is `malformed`, and the turn is lost: it passes without pay.
+        `stop` and `continue`, in any case, in quotes or asterisks, with a full stop or not; both
+        are always admissible. Anything else is `malformed`, and the turn is lost: it passes without
+        pay.
 
     Observations:
         The turn and what both actions pay: `Turn 1 of 3. Stop pays 0.5, continue pays 0.25.` A

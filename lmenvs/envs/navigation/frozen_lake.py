@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lmenvs.arguments import check_count, check_flag
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 
 from .frozen_lake_map import (
     DIRECTIONS,
@@ -30,12 +32,12 @@ _HINT = "That is not a move; say left, down, right or up."
 
 
 def parse_direction(text: str) -> str | None:
-    """`left`, `down`, `right` or `up`, in any case and with blanks around it, or None.
+    """`left`, `down`, `right` or `up`, however decorated (`decoration.bare`), or None.
 
-    >>> parse_direction(" LEFT"), parse_direction("go left")
+    >>> parse_direction(" LEFT."), parse_direction("go left")
     ('left', None)
     """
-    word = text.strip().lower()
+    word = bare(text)
     return word if word in _NUMBER else None
 
 
@@ -48,8 +50,9 @@ class FrozenLakeText(TextEnv):
         each; off the edge of the map it stays in place. Nothing is hidden.
 
     Actions:
-        `left`, `down`, `right`, `up`, in any case, with blanks around them; all four are always
-        admissible. Anything else is `malformed`: it uses a turn and moves nothing.
+        `left`, `down`, `right`, `up`, in any case, in quotes or asterisks, with a full stop or not;
+        all four are always admissible. Anything else is `malformed`: it uses a turn and moves
+        nothing.
 
     Observations:
         The place and what is next to it: `You are at row 0, column 0. Left: edge. Down: ice. Right:
@@ -110,10 +113,8 @@ class FrozenLakeText(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if not isinstance(slippery, bool):
-            raise ValueError(f"slippery={slippery!r}; expected True or False")
-        if isinstance(turns, bool) or not isinstance(turns, int) or not 1 <= turns <= MOST_TURNS:
-            raise ValueError(f"turns={turns!r}; expected an integer from 1 to {MOST_TURNS}")
+        check_flag("slippery", slippery)
+        check_count("turns", turns, 1, MOST_TURNS)
         self.slippery = slippery
         self.turn_limit = self.turns = turns
         self._lake = lake_map(check_map(map))

@@ -6,7 +6,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 
 from .maze_map import DIRECTIONS, LAYOUTS, MazeMap, maze_map
 
@@ -21,15 +23,16 @@ _DIRECTION_OF = dict(zip(ACTIONS, DIRECTIONS, strict=True))
 _HINT = "That is not a move; say move left, move right, move up or move down."
 
 Observability = Literal["full", "partial"]
+OBSERVABILITIES: tuple[Observability, ...] = ("full", "partial")
 
 
 def parse_move(text: str) -> str | None:
-    """The direction that `move <direction>` names, in any case and spacing, or None.
+    """The direction that `move <direction>` names, however decorated (`decoration.bare`), or None.
 
-    >>> parse_move(" Move LEFT"), parse_move("left")
+    >>> parse_move(" Move LEFT."), parse_move("left")
     ('left', None)
     """
-    return _DIRECTION_OF.get(" ".join(text.lower().split()))
+    return _DIRECTION_OF.get(bare(text))
 
 
 class Maze(TextEnv):
@@ -41,9 +44,9 @@ class Maze(TextEnv):
         neighbouring cells are walls, so the player has to work out the place from what it has seen.
 
     Actions:
-        `move left`, `move right`, `move up`, `move down`, in any case and spacing; all four are
-        always admissible, and a move into a wall leaves the player in place. Any other text is
-        `malformed`; it uses a move.
+        `move left`, `move right`, `move up`, `move down`, in any case and spacing, in quotes or
+        asterisks, with a full stop or not; all four are always admissible, and a move into a wall
+        leaves the player in place. Any other text is `malformed`; it uses a move.
 
     Observations:
         Full: `Goal: row 8, column 6. You: row 2, column 3. Walls: left, right.` Partial: `Walls:
@@ -119,10 +122,8 @@ class Maze(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if layout not in LAYOUTS:
-            raise ValueError(f"layout={layout!r}; expected one of {sorted(LAYOUTS)}")
-        if observability not in ("full", "partial"):
-            raise ValueError(f"observability={observability!r}; expected 'full' or 'partial'")
+        check_choice("layout", layout, sorted(LAYOUTS))
+        check_choice("observability", observability, OBSERVABILITIES)
         self.layout = layout
         self.observability: Observability = observability
         self.instructions = _instructions(observability)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lmenvs.arguments import check_count
+from lmenvs.arguments import ANY_NUMBER, check_count
 from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
+from lmenvs.decoration import bare
 from lmenvs.splits import Split, check_split
 
 from .sokoban_levels import MOST_BOXES, SIZES, make_level
@@ -25,12 +26,12 @@ _HINT = "That is not a move; say up, down, left or right."
 
 
 def parse_direction(text: str) -> str | None:
-    """`up`, `down`, `left` or `right`, in any case and with blanks around it, or None.
+    """`up`, `down`, `left` or `right`, however decorated (`decoration.bare`), or None.
 
-    >>> parse_direction(" Up "), parse_direction("push up")
+    >>> parse_direction(" Up!"), parse_direction("push up")
     ('up', None)
     """
-    word = text.strip().lower()
+    word = bare(text)
     return word if word in _NUMBER else None
 
 
@@ -47,9 +48,9 @@ class TextSokoban(TextEnv):
         moves. Level n is the same for ever; the ones drawn are 0 to `levels` - 1 of the split.
 
     Actions:
-        `up`, `down`, `left`, `right`, in any case, with blanks around them; all four are always
-        admissible, and a move that is blocked changes nothing. Anything else is `malformed`; it
-        uses a turn.
+        `up`, `down`, `left`, `right`, in any case, in quotes or asterisks, with a full stop or not;
+        all four are always admissible, and a move that is blocked changes nothing. Anything else is
+        `malformed`; it uses a turn.
 
     Observations:
         The board: `#` wall, `-` floor, `.` target, `$` box, `*` box on a target, `@` player, `+`
@@ -125,7 +126,7 @@ class TextSokoban(TextEnv):
         )
         check_count("size", size, SIZES.start, SIZES.stop - 1)
         check_count("boxes", boxes, 1, MOST_BOXES)
-        check_count("levels", levels, 1, 2**31)
+        check_count("levels", levels, 1, ANY_NUMBER)
         check_count("turns", turns, 1, MOST_TURNS)
         self.split: Split = check_split(split)
         if boxes * 5 > (size - 2) ** 2:

@@ -100,9 +100,10 @@ def check_level(given: str | Sequence[str]) -> str:
         ValueError: unless it is a closed room with one player and as many boxes as targets, not all
             of them done.
     """
-    rows = given.replace("/", "\n").split("\n") if isinstance(given, str) else list(given)
+    lines = given.replace("/", "\n").split("\n") if isinstance(given, str) else given
+    rows = list(lines) if isinstance(lines, list | tuple) else []
     problem = "it is no list of texts"
-    if all(isinstance(row, str) for row in rows):
+    if rows and all(isinstance(row, str) for row in rows):
         rows = [row.rstrip().translate(_BLANKS) for row in rows]
         width = max((len(row) for row in rows), default=0)
         rows = [row.ljust(width, FLOOR) for row in rows if row]

@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from lmenvs.core import TextEnv
+from lmenvs.decoration import bare
 
 Token = int | str
 Expression = tuple[Token, ...]
@@ -129,17 +130,20 @@ def candidates(left: int, sign: str, right: int, limit: int) -> list[str]:
 def parse_number(text: str) -> int | None:
     """The whole number that a text gives, or None; of several equations the last right side.
 
-    Read are `42`, `-42`, `1,234`, `= 42`, `3 + 5 = 8` and `answer: 8`, with a full stop or not.
+    Read are `42`, `-42`, `1,234`, `= 42`, `3 + 5 = 8` and `answer: 8`, however decorated
+    (`decoration.bare`).
 
-    >>> parse_number(" -1,234. "), parse_number("3 + 5 = 8"), parse_number("8 or 9")
+    >>> parse_number(" -1,234. "), parse_number("3 + 5 = **8**"), parse_number("8 or 9")
     (-1234, 8, None)
     """
     if len(text) > LONGEST:
         return None
-    words = text.rpartition("=")[2].strip().rstrip(".! ").translate(_MINUS)
+    if text.isascii() and text.isdecimal():
+        return int(text)  # nearly every answer of a player who does as told
+    words = bare(text.rpartition("=")[2]).translate(_MINUS)
     for lead in ("the ", "answer", "result"):
-        if words[: len(lead)].lower() == lead:
-            words = words[len(lead) :].lstrip(" :").removeprefix("is ").lstrip()
+        if words.startswith(lead):
+            words = bare(words.removeprefix(lead).lstrip(" :").removeprefix("is "))
     sign = -1 if words.startswith("-") else 1
     number = words.lstrip() if sign == 1 else words[1:].lstrip()
     if "," in number:

@@ -45,9 +45,9 @@ class RandomCalculation(TextEnv):
         `mode="whole"` the only turn asks for the value.
 
     Actions:
-        A whole number: `42`, `-1,234`, `3 + 5 = 8` or `answer: 8` (see `parse_number`). Anything
-        else is `malformed`, and so is a number with more digits than any result can have; it
-        changes nothing and uses its turn.
+        A whole number: `42`, `-1,234`, `3 + 5 = 8` or `answer: 8`, in quotes or asterisks, with a
+        full stop or not (see `parse_number`). Anything else is `malformed`, and so is a number with
+        more digits than any result can have; it changes nothing and uses its turn.
 
     Observations:
         `Left to do: (3 + 5) * 2. Now: 3 + 5 = ?` (stepwise) or `(3 + 5) * 2 = ?` (whole); an
@@ -75,7 +75,8 @@ class RandomCalculation(TextEnv):
 
     Capability:
         Arithmetic; being right many times in a row. An exact check of trainers: only a true reward
-        can help here.
+        can help here. `lmenvs.exact` does not solve it: any number may be said in any turn, too
+        many states.
 
     Source:
         RandomCalculation (Wu et al., 2025, "Reasoning or Memorization?"), whose expressions also

@@ -1,7 +1,10 @@
 """Twelve functions on strings of letters, named f1 to f12 for ever, and how they are composed."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from string import ascii_lowercase
+
+from lmenvs.decoration import bare
 
 _NEXT = str.maketrans(ascii_lowercase, ascii_lowercase[1:] + "a")
 _PREVIOUS = str.maketrans(ascii_lowercase, "z" + ascii_lowercase[:-1])
@@ -46,6 +49,8 @@ MEANINGS: tuple[str, ...] = tuple(meaning for meaning, _ in _DESCRIBED)
 FUNCTIONS: tuple[Callable[[str], str], ...] = tuple(function for _, function in _DESCRIBED)
 GROWTH = 2  # no function makes a string more than so many times as long
 
+_ROOM = 200  # characters around an answer
+
 Composition = tuple[int, ...]
 """The functions' places in `NAMES`, in the order in which they are applied."""
 
@@ -76,26 +81,23 @@ def content(composition: Sequence[int]) -> str:
     return " ".join(NAMES[place] for place in composition)
 
 
-def candidates(text: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def candidates(text: str) -> tuple[str, ...]:
     """What each of the functions would give, in alphabetical order, without repetitions."""
-    return sorted({function(text) for function in FUNCTIONS})
+    return tuple(sorted({function(text) for function in FUNCTIONS}))
 
 
 def parse_letters(text: str, most: int) -> str | None:
     """The string of letters that a text gives, in lower case, or None; of an equation the right.
 
-    Read are `abc`, `"abc"`, `f1(cba) = abc` and `answer: abc`, with a full stop or not.
+    Read are `abc`, `f1(cba) = abc` and `answer: abc`, however decorated (`decoration.bare`).
 
     >>> parse_letters("'ABC'.", 9), parse_letters("f1(cba) = abc", 9), parse_letters("a b", 9)
     ('abc', 'abc', None)
     """
     if len(text) > most + _ROOM:
         return None
-    words = text.rpartition("=")[2].strip().lower()
+    letters = bare(text.rpartition("=")[2])
     for lead in ("answer:", "result:"):
-        words = words.removeprefix(lead).lstrip()
-    letters = words.strip("\"'`.! ")
+        letters = bare(letters.removeprefix(lead))
     return letters if letters.isascii() and letters.isalpha() and len(letters) <= most else None
-
-
-_ROOM = 200  # characters around the answer

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lmenvs.arguments import check_choice, check_count
+from lmenvs.arguments import check_choice, check_count, check_flag
 from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split, split_of
 
@@ -47,9 +47,9 @@ class StringTransform(TextEnv):
         the reward. With `mode="whole"` the only turn asks for the final string.
 
     Actions:
-        The string: `abc`, `"abc"`, `f1(cba) = abc` or `answer: abc`, in any case (see
-        `parse_letters`). Anything else is `malformed`, and so is a string longer than any result
-        can be; it changes nothing and uses its turn.
+        The string: `abc`, `f1(cba) = abc` or `answer: abc`, in any case, in quotes or asterisks,
+        with a full stop or not (see `parse_letters`). Anything else is `malformed`, and so is a
+        string longer than any result can be; it changes nothing and uses its turn.
 
     Observations:
         `Left to do: f2(f1(abcd)). Now: f1(abcd) = ?` (stepwise) or `f2(f1(abcd)) = ?` (whole); an
@@ -124,8 +124,7 @@ class StringTransform(TextEnv):
         )
         check_count("depth", depth, 1, MOST_DEPTH)
         check_count("length", length, 2, MOST_LENGTH)
-        if not isinstance(describe, bool):
-            raise ValueError(f"describe={describe!r}; expected true or false")
+        check_flag("describe", describe)
         check_choice("mode", mode, MODES)
         check_choice("reward", reward, REWARDS)
         if pool is not None:
@@ -215,8 +214,8 @@ class StringTransform(TextEnv):
         if not self._left:
             return []
         if self.mode == "whole":
-            return candidates(applied(self._left[:-1], self._text))
-        return candidates(self._text)
+            return list(candidates(applied(self._left[:-1], self._text)))
+        return list(candidates(self._text))
 
     def expert_action(self) -> str:
         """The right string: fair, given what the functions do."""

@@ -74,7 +74,9 @@ def test_functions_are_different_and_have_different_meanings():
         ("abc", "abc"),
         (" ABC\n", "abc"),
         ('"abc"', "abc"),
-        ("**abc**.", None),
+        ("**abc**.", "abc"),
+        ("answer: **abc**", "abc"),
+        ("...abc", None),
         ("'abc'.", "abc"),
         ("f1(cba) = abc", "abc"),
         ("f2(f1(abc)) = f2(cba) = bac", "bac"),
@@ -106,7 +108,7 @@ def test_a_composition_is_written_with_the_last_function_outermost():
 
 def test_candidates_are_what_the_functions_give():
     assert set(candidates("aebgz")) == {function("aebgz") for function in FUNCTIONS}
-    assert candidates("aa") == ["aa", "aaa", "aaaa", "bb", "ee", "zz"]
+    assert candidates("aa") == ("aa", "aaa", "aaaa", "bb", "ee", "zz")
 
 
 def test_a_slip_is_not_told_before_the_end_and_is_carried_on():
@@ -234,7 +236,7 @@ def test_letters_are_drawn_from_the_whole_alphabet():
     [
         ({"depth": 7}, "depth=7; expected a whole number from 1 to 6"),
         ({"length": 1}, "length=1; expected a whole number from 2 to 16"),
-        ({"describe": "no"}, "describe='no'; expected true or false"),
+        ({"describe": "no"}, "describe='no'; expected True or False"),
         ({"mode": "all"}, "expected one of 'stepwise', 'whole'"),
         ({"reward": "big"}, "expected one of 'sparse', 'dense'"),
         ({"pool": -1}, "pool=-1; expected"),

@@ -46,7 +46,10 @@ def play_expert(env: Maze) -> float:
         ("left", None),
         ("move", None),
         ("move north", None),
-        ("move left.", None),
+        ("Move left.", "left"),
+        ("**move left**", "left"),
+        ("I move left", None),
+        ("move left?", None),
         ("moveleft", None),
         ("move left move right", None),
         ("move\x00left", None),
@@ -195,9 +198,12 @@ def test_a_start_that_is_no_free_cell_is_refused(start: Any):
         env.reset(seed=0, options={"start": start})
 
 
-@pytest.mark.parametrize("arguments", [{"layout": "v"}, {"observability": "half"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"layout": "v"}, {"layout": ["u"]}, {"observability": "half"}, {"observability": None}],
+)
 def test_an_unknown_argument_value_is_refused(arguments: dict[str, Any]):
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="expected one of '"):
         Maze(**arguments)
 
 
