@@ -40,12 +40,12 @@ class Countdown(TextEnv):
 
     Actions:
         Stepwise: `a op b` with two of the numbers that are left, such as `7 * 3`; the result must
-        be a positive whole number. A result behind it (`7 * 3 = 21`) is checked and may be left
-        out. Expression: numbers, + - * / and brackets, such as `(7 - 3) * 2`; results on the way
-        may be fractions or negative. `×`, `x`, `÷` and `−` are read too. Unreadable text is
-        `malformed`, a number that is not there `unknown`, a result that is not allowed (or stated
-        wrongly, or divided by zero) `inadmissible`. An invalid action changes nothing and uses its
-        turn.
+        be a positive whole number. Expression: numbers, + - * / and brackets, such as
+        `(7 - 3) * 2`; results on the way may be fractions or negative. A result behind either
+        (`7 * 3 = 21`) is checked and may be left out. `×`, `x`, `÷` and `−` are read too, quotes
+        and a full stop passed over. Unreadable text is `malformed`, a number that is not there
+        `unknown`, a result that is not allowed (or stated wrongly, or divided by zero)
+        `inadmissible`. An invalid action changes nothing and uses its turn.
 
     Observations:
         `Numbers: 3 5 7. Target: 22.` after every turn; an invalid action is answered by a sentence
@@ -233,9 +233,7 @@ class Countdown(TextEnv):
     def start_states(self) -> list[tuple[float, Snapshot]]:
         """Every puzzle of the split, equally likely; needs `pool` or `items`."""
         if self._items is None:
-            raise NoExactModel(
-                "pool=None has no list of start states; give pool=N or items=[...]"
-            )
+            raise NoExactModel("pool=None has no list of start states; give pool=N or items=[...]")
         return [
             (
                 1 / len(self._items),

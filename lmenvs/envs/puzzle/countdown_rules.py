@@ -15,6 +15,7 @@ SIGNS = "+-*/"
 
 _COMPUTE = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
+_AROUND = " \t\r\n\"'`"  # asterisks are signs here
 _SIGNS = str.maketrans({"×": "*", "x": "*", "X": "*", "·": "*", "÷": "/", ":": "/", "−": "-"})
 
 
@@ -111,28 +112,33 @@ def expression_of(numbers: Numbers, steps: Sequence[str]) -> str:
 def parse_step(text: str) -> tuple[int, str, int] | str:
     """The step `a op b` that a text means, perhaps with `= result` behind, or an error's category.
 
-    Read are + - * / and × x · ÷ : −, with or without blanks. A stated result that is wrong is
-    `inadmissible`.
+    Read are + - * / and × x · ÷ : −, with or without blanks, in quotes, with a full stop or not. A
+    stated result that is wrong is `inadmissible`.
 
     >>> parse_step("3 × 5"), parse_step("3*5 = 15"), parse_step("3 + 5 + 1"), parse_step("1+1=3")
     ((3, '*', 5), (3, '*', 5), 'malformed', 'inadmissible')
     """
     if len(text) > LONGEST:
         return "malformed"
-    step, equals, stated = text.partition("=")
+    step, stated = _sides(text)
     tokens = list(_tokens(step))
     if len(tokens) != 3 or tokens[1] not in _COMPUTE:
         return "malformed"
     left, sign, right = tokens
     if not (_is_number(left) and _is_number(right)):
         return "malformed"
-    if equals:
-        stated = stated.strip(" \t\r\n.!")
+    if stated is not None:
         if not _is_number(stated):
             return "malformed"
         if combine(int(left), sign, int(right)) != int(stated):
             return "inadmissible"
     return int(left), sign, int(right)
+
+
+def _sides(text: str) -> tuple[str, str | None]:
+    """What is to be calculated, and the result that is stated behind `=`, if one is."""
+    step, equals, stated = text.strip(_AROUND).rstrip(_AROUND + ".!").partition("=")
+    return step, stated.strip(_AROUND) if equals else None
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -155,15 +161,17 @@ def evaluate(text: str, numbers: Numbers) -> Fraction | str:
     """The exact value of an expression in the given numbers, or an error's category.
 
     Each number may be used once at most (`unknown` otherwise); + - * / and brackets, no minus in
-    front of a number. Dividing by zero is `inadmissible`.
+    front of a number. Dividing by zero is `inadmissible`, and so is a result stated wrongly behind
+    `=`.
 
     >>> evaluate("8 / (3 - 8 / 3)", (3, 3, 8, 8)), evaluate("3 + 3", (3, 8)), evaluate("3 +", (3,))
     (Fraction(24, 1), 'unknown', 'malformed')
     """
     if len(text) > LONGEST:
         return "malformed"
-    postfix = _postfix(list(_tokens(text)))
-    if postfix is None:
+    expression, stated = _sides(text)
+    postfix = _postfix(list(_tokens(expression)))
+    if postfix is None or (stated is not None and not _is_number(stated)):
         return "malformed"
     unused = [str(number) for number in numbers]
     for token in postfix:
@@ -181,7 +189,7 @@ def evaluate(text: str, numbers: Numbers) -> Fraction | str:
             values.append(_COMPUTE[token](left, right))
         else:
             values.append(Fraction(int(token)))
-    return values[0]
+    return "inadmissible" if stated is not None and values[0] != int(stated) else values[0]
 
 
 def _postfix(tokens: list[str]) -> list[str] | None:
