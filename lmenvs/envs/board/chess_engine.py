@@ -25,7 +25,8 @@ def find_program(program: str) -> str:
         ValueError: where there is none; the line says how to get one.
     """
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), DEBIAN_GAMES])
-    found = shutil.which(program, path=path) if program and "\x00" not in program else None
+    is_name = isinstance(program, str) and program != "" and "\x00" not in program
+    found = shutil.which(program, path=path) if is_name else None
     if found is None:
         raise ValueError(
             f"program={program!r}: no such program; opponent='stockfish' needs a UCI engine: "

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 
-from .chess_moves import parse_move
+from .chess_moves import is_uci, parse_move
 from .chess_opponents import Opponent, OpponentName, Searcher, make_opponent
 from .chess_package import require_chess
 
@@ -56,10 +57,8 @@ class ChessGame(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if side not in get_args(Side):
-            raise ValueError(f"side={side!r}; expected 'white', 'black' or 'random'")
-        if notation not in get_args(Notation):
-            raise ValueError(f"notation={notation!r}; expected 'san' or 'uci'")
+        check_choice("side", side, get_args(Side))
+        check_choice("notation", notation, get_args(Notation))
         self._opponent: Opponent = make_opponent(opponent, depth, margin, nodes, program)
         require_chess()
         import chess
@@ -154,9 +153,7 @@ class ChessGame(TextEnv):
         if meant is None:
             return self._refuse("malformed", _MALFORMED)
         try:
-            uci = meant[0] in "abcdefgh" and len(meant) > 3 and meant[2] in "abcdefgh"
-            read = self._board.parse_uci if uci and meant[1].isdigit() else self._board.parse_san
-            move = read(meant)
+            move = (self._board.parse_uci if is_uci(meant) else self._board.parse_san)(meant)
         except chess.AmbiguousMoveError:
             return self._refuse("inadmissible", _AMBIGUOUS)
         except ValueError:

@@ -46,3 +46,12 @@ def parse_move(text: str) -> str | None:
         return lower if _UCI.fullmatch(lower) else None
     piece, file, rank, target, becomes = parts.groups()
     return f"{piece}{file}{rank}{target}" + (f"={becomes.upper()}" if becomes else "")
+
+
+def is_uci(move: str) -> bool:
+    """Whether a move that `parse_move` read is in UCI; `e7e8=Q` is SAN with both squares.
+
+    >>> is_uci("e7e8q"), is_uci("e7e8=Q"), is_uci("e4")
+    (True, False, False)
+    """
+    return _UCI.fullmatch(move) is not None

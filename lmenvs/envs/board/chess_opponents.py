@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from lmenvs.arguments import check_count
+from lmenvs.arguments import check_choice, check_count
 
 from .chess_search import good_moves
 
@@ -94,8 +94,7 @@ def make_opponent(name: str, depth: int, margin: int, nodes: int, program: str) 
     Raises:
         ValueError: for an unknown name, numbers out of range, or a program that is not there.
     """
-    if name not in get_args(OpponentName):
-        raise ValueError(f"opponent={name!r}; expected 'builtin', 'random' or 'stockfish'")
+    check_choice("opponent", name, get_args(OpponentName))
     for what, value, least, most in (
         ("depth", depth, 1, MOST_DEPTH),
         ("margin", margin, 0, 10_000),

@@ -118,6 +118,22 @@ def test_four_hundred_turns_without_a_result_are_a_draw():
     assert total == -400.0 and info["success"] is False and "draw: 400 turns" in text
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("e8=Q", "e8Q+", "e7e8q", "E7E8Q", "e7-e8=Q", "e7e8=Q"),
+        ("exd8=N", "e7xd8=N", "e7-d8n", "e7d8n"),
+        ("Ka2", "Ka1-a2", "a1a2", "K a 2"),
+    ],
+)
+def test_every_way_of_writing_a_move_plays_the_same_one(texts: tuple[str, ...]):
+    answers: list[tuple[Any, ...]] = []
+    for text in texts:
+        env = begin("3r3k/4P3/8/8/8/8/8/K7 w - - 0 1", opponent="random")
+        answers.append(env.step(text))
+        assert answers[-1] == answers[0] and answers[-1][4]["valid"], text
+
+
 @pytest.mark.parametrize("notation", ["san", "uci"])
 def test_moves_are_listed_and_told_in_the_notation_asked_for(notation: Any):
     env = begin(notation=notation, opponent="random")
@@ -167,6 +183,7 @@ def test_a_game_is_the_same_to_the_move_whatever_was_asked_before():
         {"nodes": 0},
         {"opponent": "stockfish", "program": "no-such-program"},
         {"opponent": "stockfish", "program": "\x00"},
+        {"opponent": "stockfish", "program": 5},
     ],
 )
 def test_a_wrong_argument_is_one_line_that_names_it(arguments: dict[str, Any]):
