@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 from lmenvs.splits import Split, check_split, split_of
 
@@ -23,13 +25,7 @@ from .car_dealer_rules import (
     read_scenario,
     sale_score,
 )
-from .seller_lines import (
-    BRANDS,
-    COLOURS,
-    FEATURES,
-    NOTHING,
-    read_line,
-)
+from .seller_lines import BRANDS, COLOURS, FEATURES, NOTHING, read_line
 
 LINES = 50  # both sides together, so that the seller has half of them
 TURN_LIMIT = LINES // 2
@@ -153,12 +149,10 @@ class CarDealer(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if reward not in REWARDS:
-            raise ValueError(f"reward={reward!r}; expected 'score', 'lmrl' or 'price'")
+        check_choice("reward", reward, REWARDS)
         self.reward: Reward = reward
         self.split = check_split(split)
         self._scenario = Scenario((), 0, 0, (), 0, 0)
-        self._content = ""
         self._talk = Talk(0)
         self._sold = 0
 
@@ -166,7 +160,7 @@ class CarDealer(TextEnv):
         scenario = draw_scenario(task)
         while self.split != "all" and split_of(scenario.content) != self.split:
             scenario = draw_scenario(task)
-        self._scenario, self._content = scenario, scenario.content
+        self._scenario = scenario
         self._talk = Talk(PERSONAS[scenario.persona].patience)
         self._sold = 0
         cars = "\n".join(f"{place}. {describe(car)}" for place, car in enumerate(scenario.lot, 1))
@@ -223,11 +217,14 @@ class CarDealer(TextEnv):
         return replace(outcome, observation=text, reward=self._lost(), terminated=True)
 
     def _save(self) -> dict[str, Any]:
-        return {"scenario": self._content, "talk": self._talk.numbers(), "sold": self._sold}
+        return {
+            "scenario": self._scenario.content,
+            "talk": self._talk.numbers(),
+            "sold": self._sold,
+        }
 
     def _load(self, state: Any) -> None:
-        self._content = str(state["scenario"])
-        self._scenario = read_scenario(self._content)
+        self._scenario = read_scenario(str(state["scenario"]))
         self._talk = Talk(*state["talk"])
         self._sold = int(state["sold"])
 
@@ -246,9 +243,7 @@ class CarDealer(TextEnv):
         lines = [*QUESTION_LINES, *ARGUMENT_LINES]
         lines += [f"I suggest car {number}." for number in range(1, len(self._scenario.lot) + 1)]
         if self._talk.car >= 0:
-            car = self._scenario.lot[self._talk.car]
-            lines += [f"It has {feature_noun(feature)}." for feature in car.features]
-            lines += [f"I can do ${int(share * car.price):,}." for share in PRICE_SHARES]
+            lines += _lines_about(self._scenario.lot[self._talk.car])
         if self._talk.bid:
             lines.append(ACCEPT_LINE)
         return lines
@@ -283,10 +278,19 @@ class CarDealer(TextEnv):
 
     def state_key(self) -> str:
         """The scenario and where the conversation stands."""
-        return f"{self._content} {self._talk.numbers()} {self._sold}"
+        return f"{self._scenario.content} {self._talk.numbers()} {self._sold}"
 
 
 def describe(car: Car) -> str:
     """A car as the seller sees it: colour, name, list price, features."""
     features = ", ".join(FEATURES[feature] for feature in car.features)
     return f"{COLOURS[car.colour]} {car.name}, ${car.price:,}: {features}"
+
+
+@lru_cache(maxsize=256)
+def _lines_about(car: Car) -> tuple[str, ...]:
+    """The plain lines that argue for a car and name its price."""
+    return (
+        *(f"It has {feature_noun(feature)}." for feature in car.features),
+        *(f"I can do ${int(share * car.price):,}." for share in PRICE_SHARES),
+    )

@@ -135,7 +135,12 @@ class Scenario(NamedTuple):
     @property
     def content(self) -> str:
         """The scenario as text; `read_scenario` reads it."""
-        return json.dumps(self, separators=(",", ":"))
+        return _write_scenario(self)
+
+
+@lru_cache(maxsize=256)
+def _write_scenario(scenario: Scenario) -> str:
+    return json.dumps(scenario, separators=(",", ":"))
 
 
 @lru_cache(maxsize=256)

@@ -40,7 +40,7 @@ class Sums:
 _UNITS = word_set(
     """mile miles mi km kilometers kilometres mpg mph kwh kw hp horsepower cc rpm litre liter
     litres liters l inch inches door doors seat seats seater seaters row rows year years yr yrs
-    month months week weeks day days hour hours minute minutes minutes seconds second owner
+    month months week weeks day days hour hours minute minutes seconds second owner
     owners airbags airbag cylinder cylinders speed gear gears star stars people passengers
     adults kids children times point points payments keys wheels tires tyres models cars
     percentage x am pm cameras speakers zone zones cups pounds-feet options things reasons"""
@@ -180,6 +180,8 @@ def _is_short(number: Number, words: Sequence[str]) -> bool:
 def _kind_of_price(before: list[str], behind: list[str]) -> Role:
     clause = before[: before.index("but")] if "but" in before else before
     floor = bool(set(clause[:3]) & _FLOOR)
+    if floor and set(clause[1:3]) & {"no", "nothing"}:  # "no less than"
+        return "price"
     if set(clause) & _NEGATED or clause[:3] == ["way", "no"]:
         return "price" if floor else "refused"
     told = " ".join(behind)

@@ -247,7 +247,7 @@ def test_train_and_test_scenarios_do_not_meet():
 
 
 def test_wrong_arguments_are_one_line():
-    with pytest.raises(ValueError, match="reward='gold'; expected 'score', 'lmrl' or 'price'"):
+    with pytest.raises(ValueError, match="reward='gold'; expected one of 'score', 'lmrl', 'price'"):
         CarDealer(reward="gold")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="split='half'"):
         CarDealer(split="half")  # type: ignore[arg-type]

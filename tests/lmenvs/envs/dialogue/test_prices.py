@@ -83,6 +83,8 @@ PRICES = [
     ("I can't do 28 but I can do 31", 31000),
     ("I cannot go below $30,000", 30000),
     ("I can't go lower than 30k", 30000),
+    ("No less than $30,000.", 30000),
+    ("nothing below 30 thousand", 30000),
     ("you said 28,000, I say 30,000", 30000),
     ("between 28 and 30 thousand", 30000),
     ("from 35 to 32", 32000),
