@@ -50,6 +50,8 @@ def load_words(words: str | os.PathLike[str] | Sequence[str]) -> tuple[str, ...]
                 f"words={str(words)!r}: no such file; expected the path of a list, one word a line"
             )
         return _read(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(words, Iterable):
+        raise ValueError(f"words={words!r}; expected a path or a list of words")
     return _checked(words, "words")
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split, select
 
-from .word_lists import is_word, load_words, shipped_words
+from .word_lists import LETTERS, is_word, load_words, shipped_words
 from .wordle_rules import FEEDBACKS, SOLVED, Feedback, best_guess, consistent, marks
 
 TRIES = 6
@@ -22,6 +23,7 @@ INVALID_REWARD = -1.0
 FIRST_TEXT = "The word is hidden. Make your first guess."
 
 _LONGEST = 64  # characters; no way of writing a guess is longer
+_SPACED = 2 * LETTERS - 1  # characters of a word with its letters apart
 _PREFIX = re.compile(r"\A(?:my )?(?:guess|word|answer)(?: is)? ?[:=]? ?")
 
 
@@ -38,7 +40,8 @@ def parse_guess(text: str) -> str | None:
     if len(text) > _LONGEST:
         return None
     words = " ".join(text.lower().split()).strip("\"'`.!* ")
-    words = _PREFIX.sub("", words, count=1).strip("\"'`.!* ") if len(words) > 9 else words
+    if len(words) > _SPACED:  # "guess" and "words" are words too
+        words = _PREFIX.sub("", words, count=1).strip("\"'`.!* ")
     if re.fullmatch(r"[a-z](?:[ ,-]+[a-z]){4}", words):
         words = re.sub(r"[ ,-]+", "", words)
     return words if is_word(words) else None
@@ -140,8 +143,7 @@ class Wordle(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
-        if feedback not in FEEDBACKS:
-            raise ValueError(f"feedback={feedback!r}; expected 'official' or 'lmrl'")
+        check_choice("feedback", feedback, FEEDBACKS)
         if words is None:
             self._pool, self._allowed = shipped_words()
         else:
@@ -177,7 +179,7 @@ class Wordle(TextEnv):
         return FIRST_TEXT
 
     def _play(self, action: str) -> Outcome:
-        guess = parse_guess(action)
+        guess = action if action in self._allowed else parse_guess(action)
         if guess is None:
             return self._invalid_guess("malformed", "That is not one word of five letters.")
         if guess not in self._allowed:

@@ -251,6 +251,7 @@ def test_a_fingerprint_is_the_hash_of_the_sorted_words():
         (["crané"], "is no word"),
         ([3], "3 is no word"),
         ([], "no words"),
+        (5, "words=5; expected a path or a list of words"),
     ],
 )
 def test_a_list_with_something_else_is_refused(words: Any, match: str):
@@ -272,5 +273,5 @@ def test_an_answer_outside_the_list_is_refused(answer: Any):
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="split='test' holds none of the 1 words"):
         Wordle(words=["crane"], split="test")
-    with pytest.raises(ValueError, match="feedback='mine'"):
+    with pytest.raises(ValueError, match="feedback='mine'; expected one of 'official', 'lmrl'"):
         Wordle(feedback="mine")  # type: ignore[arg-type]
