@@ -42,13 +42,13 @@ class TextWorldCoinCollector(TextWorldEnv):
         coin is: the player explores. Rooms are a tree, and going back is always possible.
 
     Actions:
-        Commands such as `go east` and `take coin`, in any case and spacing, with or without a full
-        stop; TextWorld's synonyms (`e`, `get coin`, `look`, `examine coin`, `inventory`) work too.
-        A text that is not one line of printable characters of at most 198 is `unsafe`; one that the
-        parser cannot read, a meta-command (`restart`, `save`, `undo`, ...), several commands or
-        things in one line (`then`, `and`, `all`), or a pronoun is `malformed`; a command that this
-        state does not allow is `inadmissible`. Invalid texts change nothing; they are answered by
-        the environment, or by the interpreter where it understands them.
+        Commands such as `go east` and `take coin`, in any case and spacing, in quotes or asterisks,
+        with or without a full stop; TextWorld's synonyms (`e`, `get coin`, `look`, `examine coin`,
+        `inventory`) work too. A text that is not one line of printable characters of at most 198 is
+        `unsafe`; one that the parser cannot read, a meta-command (`restart`, `save`, `undo`, ...),
+        several commands or things in one line (`then`, `and`, `all`), or a pronoun is `malformed`;
+        a command that this state does not allow is `inadmissible`. Invalid texts change nothing;
+        they are answered by the environment, or by the interpreter where it understands them.
         `admissible_actions()` leaves out `look`, `inventory` and `examine`, which never change
         anything here.
 

@@ -8,6 +8,8 @@ So a text reaches it only as one plain command; everything else is answered here
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from lmenvs.decoration import bare
+
 LONGEST = 198  # the interpreter's input buffer in bytes; it cuts what is longer
 
 META_VERBS = frozenset(
@@ -70,14 +72,14 @@ def read_command(
         admissible: The commands of this state, by their lower-case form; such a text always passes.
         verbs: The first words that may pass; None lets every word pass that is not a meta-verb.
 
-    >>> read_command("  Go   EAST. ", {"go east": "go east"})
+    >>> read_command(" **Go   EAST.**\n", {"go east": "go east"})
     Command(text='go east', error=None, reply='')
     >>> read_command("restart").error, read_command("go east\ntake coin").error
     ('malformed', 'unsafe')
     """
-    if len(action) > LONGEST or not action.isprintable():
+    if len(action) > LONGEST or not action.strip().isprintable():
         return Command(error="unsafe", reply=UNSAFE_REPLY)
-    text = " ".join(action.lower().split()).rstrip(".!").rstrip()
+    text = bare(action)
     if not text:
         return Command(error="malformed", reply=EMPTY_REPLY)
     if admissible is not None and text in admissible:

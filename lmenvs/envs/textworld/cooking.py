@@ -29,15 +29,15 @@ class TextWorldCooking(TextWorldEnv):
 
     Actions:
         Commands such as `examine cookbook`, `take carrot from fridge`, `slice carrot with knife`,
-        `cook carrot with oven`, in any case and spacing, with or without a full stop; TextWorld's
-        synonyms (`e`, `get`, `x`, `i`) work too. A text that is not one line of printable
-        characters of at most 198 is `unsafe`; one that the parser cannot read, a meta-command
-        (`restart`, `save`, `undo`, ...), several commands or things in one line (`then`, `and`,
-        `all`), or a pronoun is `malformed`; a command that this state does not allow is
-        `inadmissible`. Invalid texts change nothing; they are answered by the environment, or by
-        the interpreter where it understands them. `admissible_actions()` is the game's own list for
-        the state, `look` and `examine` included; `prepare meal` is in it as soon as the ingredients
-        are in hand, and answered with what is still missing.
+        `cook carrot with oven`, in any case and spacing, in quotes or asterisks, with or without a
+        full stop; TextWorld's synonyms (`e`, `get`, `x`, `i`) work too. A text that is not one line
+        of printable characters of at most 198 is `unsafe`; one that the parser cannot read, a
+        meta-command (`restart`, `save`, `undo`, ...), several commands or things in one line
+        (`then`, `and`, `all`), or a pronoun is `malformed`; a command that this state does not
+        allow is `inadmissible`. Invalid texts change nothing; they are answered by the environment,
+        or by the interpreter where it understands them. `admissible_actions()` is the game's own
+        list for the state, `look` and `examine` included; `prepare meal` is in it as soon as the
+        ingredients are in hand, and answered with what is still missing.
 
     Observations:
         At first the goal (as `objective` says) and the room; then what the interpreter answers,

@@ -78,12 +78,13 @@ class TextWorldQuest(TextWorldEnv):
 
     Actions:
         Commands such as `go east`, `take apple from fridge`, `unlock chest with key`, in any case
-        and spacing, with or without a full stop; TextWorld's synonyms (`e`, `get`, `x`, `i`) work
-        too. A text that is not one line of printable characters of at most 198 is `unsafe`; one
-        that the parser cannot read, a meta-command (`restart`, `save`, `undo`, ...), several
-        commands or things in one line (`then`, `and`, `all`), or a pronoun is `malformed`; a
-        command that this state does not allow is `inadmissible`. Invalid texts change nothing; they
-        are answered by the environment, or by the interpreter where it understands them.
+        and spacing, in quotes or asterisks, with or without a full stop; TextWorld's synonyms (`e`,
+        `get`, `x`, `i`) work too. A text that is not one line of printable characters of at most
+        198 is `unsafe`; one that the parser cannot read, a meta-command (`restart`, `save`, `undo`,
+        ...), several commands or things in one line (`then`, `and`, `all`), or a pronoun is
+        `malformed`; a command that this state does not allow is `inadmissible`. Invalid texts
+        change nothing; they are answered by the environment, or by the interpreter where it
+        understands them.
         `admissible_actions()` is the game's own list for the state, `look` and `examine` included.
 
     Observations:

@@ -58,13 +58,14 @@ class TextNav(TextWorldEnv):
 
     Actions:
         Commands such as `go west`, `take stale food from table`, `open fridge`, in any case and
-        spacing, with or without a full stop; TextWorld's synonyms (`w`, `get`, `x`, `i`) work too.
-        A text that is not one line of printable characters of at most 198 is `unsafe`; one that the
-        parser cannot read, a meta-command (`restart`, `save`, `undo`, ...), several commands or
-        things in one line (`then`, `and`, `all`), or a pronoun is `malformed`; a command that this
-        state does not allow is `inadmissible`. Invalid texts change nothing; they are answered by
-        the environment, or by the interpreter where it understands them. `admissible_actions()`
-        leaves out `look`, `inventory` and `examine`, which change nothing.
+        spacing, in quotes or asterisks, with or without a full stop; TextWorld's synonyms (`w`,
+        `get`, `x`, `i`) work too. A text that is not one line of printable characters of at most
+        198 is `unsafe`; one that the parser cannot read, a meta-command (`restart`, `save`, `undo`,
+        ...), several commands or things in one line (`then`, `and`, `all`), or a pronoun is
+        `malformed`; a command that this state does not allow is `inadmissible`. Invalid texts
+        change nothing; they are answered by the environment, or by the interpreter where it
+        understands them. `admissible_actions()` leaves out `look`, `inventory` and `examine`, which
+        change nothing.
 
     Observations:
         At first the goal and the room; then what the interpreter answers, without banner, status
