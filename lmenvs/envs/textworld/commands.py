@@ -1,8 +1,9 @@
 """What a player may type: one line, one command, in the words of the game.
 
-The interpreter must be shielded. It hangs on NUL, takes a line break as a second command, leaves
-the game on `restart`, writes files on `save` and `script`, and tells the whole solution on `goal`.
-So a text reaches it only as one plain command; everything else is answered here, without it.
+The interpreter must be shielded. It hangs on NUL and on backslashes, takes a line break as a second
+command, leaves the game on `restart`, writes files on `save` and `script`, and tells the whole
+solution on `goal`. So a text reaches it only as one plain command; everything else is answered
+here, without it.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,6 +24,9 @@ META_VERBS = frozenset(
     }
 )
 """Words that talk to the interpreter instead of acting in the game, or that tell the solution."""
+
+LETTERS = 9  # of a word that the interpreter compares; `transcripts` is `transcript` to it
+_META = frozenset(verb[:LETTERS] for verb in META_VERBS)
 
 PLAY_VERBS = frozenset(
     {
@@ -87,8 +91,8 @@ def read_command(
     words = text.split()
     if not text.isascii() or not (verbs is None or words[0] in verbs):
         return Command(error="malformed", reply=UNKNOWN_REPLY)
-    if words[0] in META_VERBS or words[0].startswith("tw-"):
+    if words[0][:LETTERS] in _META or words[0].startswith("tw-"):
         return Command(error="malformed", reply=UNKNOWN_REPLY)
-    if any(mark in text for mark in '.,;:!?"') or MANY_WORDS.intersection(words):
+    if any(mark in text for mark in '.,;:!?"\\') or MANY_WORDS.intersection(words):
         return Command(error="malformed", reply=MANY_REPLY)
     return Command(text)

@@ -81,6 +81,9 @@ def test_text_that_is_not_one_printable_line_is_unsafe(action):
         "tw-trace-actions",
         "tw-print player id",
         "restrict commands",
+        "transcripts",
+        "\\s",
+        "take \\egg",
     ],
 )
 def test_what_is_not_one_command_of_the_game_is_malformed(action):
