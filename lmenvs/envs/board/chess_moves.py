@@ -29,13 +29,13 @@ def parse_move(text: str) -> str | None:
     """
     if len(text) > LONGEST or not text.isascii():
         return None
-    said = " ".join(text.split()).strip(_QUOTES)
+    said = " ".join(text.split()).lstrip(_QUOTES).rstrip(_QUOTES + _SUFFIX)
     if prefix := _PREFIX.match(said):
-        said = said[prefix.end() :].strip(_QUOTES)
+        said = said[prefix.end() :].lstrip(_QUOTES)
     words = said.split()
     if len(words) > 1 and any(len(word) > 1 for word in words):
         return None  # two moves, or a move among words
-    word = "".join(words).rstrip(_SUFFIX)
+    word = "".join(words)
     lower = word.lower()
     if lower in _CASTLES:
         return _CASTLES[lower]
