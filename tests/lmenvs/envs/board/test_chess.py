@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import lmenvs
+from lmenvs.envs.board.chess_moves import is_uci, parse_move
 
 chess = pytest.importorskip("chess")
 
@@ -143,7 +144,8 @@ def test_moves_are_listed_and_told_in_the_notation_asked_for(notation: Any):
     for text in ("Nf3", "e2e3"):  # both are understood
         told, _, _, _, info = env.step(text)
         assert info["valid"]
-        assert (len(told.split(".")[0].split()[-1]) >= 4) or notation == "san"
+        move = told.partition(".")[0].removeprefix("Black played ")
+        assert is_uci(move) == (notation == "uci") and parse_move(move) == move
 
 
 def test_the_player_may_have_either_colour():
