@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .devices import mixed_precision
 from .models import decoder, is_adapter
+from .reading import read
 
 
 class TurnCritic(nn.Module):
@@ -40,9 +42,21 @@ class TurnCritic(nn.Module):
         self.action_value_head = _head(width, action_values) if action_values else None
         self.token_value_head = _head(width, token_values) if token_values else None
 
-    def encode(self, ids: Tensor, **kwargs: object) -> Tensor:
-        """Hidden states [B, L, width] of token sequences."""
-        return self.decoder(input_ids=ids, use_cache=False, **kwargs).last_hidden_state
+    def encode(
+        self, ids: Tensor, lengths: Tensor | None = None, *, checkpointing: bool = False
+    ) -> Tensor:
+        """Hidden states [B, L, width] of token sequences padded on the right.
+
+        Beginnings that rows share are read once (see `agents.reading.read`).
+        """
+        return read(self.decoder, ids, lengths, checkpointing=checkpointing).rows()
+
+    def encode_masked(self, ids: Tensor, visible: Tensor, positions: Tensor) -> Tensor:
+        """Hidden states [B, L, width] where `visible` [B, 1, L, L] says which key a query sees."""
+        with mixed_precision(ids.device):
+            return self.decoder(
+                input_ids=ids, attention_mask=visible, position_ids=positions, use_cache=False
+            ).last_hidden_state
 
     def values(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """V heads [B, T, heads] at positions [B, T] of hidden states [B, L, width]."""

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from . import losses, support
 from .archer_critic import advantages, encode
-from .batch import TokenBatch, by_length, make_batch
+from .batch import TokenBatch, make_batch
+from .forward import by_length
 from .metrics import update_metrics
 from .siblings import Grown, Siblings, grow, sample_siblings, sibling_logprobs
 

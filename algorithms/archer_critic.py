@@ -15,8 +15,9 @@ from agents.critics import TurnCritic, move_towards
 from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import TokenBatch, by_length, make_batch
+from .batch import TokenBatch, make_batch
 from .credit import discounted_returns, explained_variance, lambda_targets
+from .forward import micro_batches
 from .metrics import update_metrics
 from .siblings import Grown, grow, sample_siblings
 
@@ -47,7 +48,7 @@ def credit(
         cut = (batch.bootstrap >= 0).nonzero()[:, 0]
         if len(cut):  # nothing else of the target's is needed
             part = batch.rows(cut)
-            behind[cut] = _behind(learner.target, learner.target.encode(part.ids), part)
+            behind[cut] = _behind(learner.target, learner.target.encode(part.ids, part.lengths), part)
         monte_carlo = _targets(batch, episodes, values, behind, config.discount, lam=1.0)
         return CriticTargets(monte_carlo, monte_carlo)
     siblings = sample_siblings(
@@ -104,10 +105,10 @@ def update_critic(
     total = float(batch.turn_mask.sum())
     history: list[dict[str, float]] = []
     targets = credit(learner, batch, episodes, config, warm, generator)
-    for rows in by_length(batch.lengths, config.micro_tokens):
+    for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
         width = part.turn_mask.shape[1]
-        hidden = learner.critic.encode(part.ids)
+        hidden = learner.critic.encode(part.ids, part.lengths)
         q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
         v = learner.critic.values(hidden, part.before_turn)
         fitted = losses.archer_critic(
@@ -133,7 +134,7 @@ def update_critic(
 
 def encode(critic: TurnCritic, grown: Grown) -> Tensor:
     """The critic's hidden states of episodes with their sibling branches."""
-    return critic.encode(grown.ids, attention_mask=grown.visible, position_ids=grown.positions)
+    return critic.encode_masked(grown.ids, grown.visible, grown.positions)
 
 
 def q_heads(
@@ -160,9 +161,9 @@ def judge(
     """(advantages_ET, values_ET) of the actions that were taken, for the log and the report."""
     batch = make_batch(episodes, learner.chat)
     grids = torch.zeros(2, *batch.turn_mask.shape)
-    for rows in by_length(batch.lengths, config.micro_tokens):
+    for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
-        hidden = learner.critic.encode(part.ids)
+        hidden = learner.critic.encode(part.ids, part.lengths)
         q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
         q = q.min(-1).values
         v = learner.critic.values(hidden, part.before_turn).min(-1).values

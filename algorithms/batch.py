@@ -9,17 +9,15 @@ Rows are padded on the right and need no attention mask: under causal attention 
 padding can see it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from agents.chat import Chat
-from agents.models import head_logits, hidden_states
 from lmenvs.types import Episode
 
 
@@ -64,7 +62,7 @@ class TokenBatch:
     @property
     def follows(self) -> Tensor:
         """[B, L] True on every token that another one comes before."""
-        columns = torch.arange(self.ids.shape[1])
+        columns = torch.arange(self.ids.shape[1], device=self.ids.device)
         return (columns > 0) & (columns < self.lengths[:, None])
 
     def rows(self, index: Tensor | NDArray[np.int64] | Sequence[int]) -> "TokenBatch":
@@ -95,7 +93,7 @@ class TokenBatch:
         """
         grid = self.turn_grid(values_T)
         index = self.turn_index.clamp(min=0)
-        return torch.where(self.policy_mask, grid.gather(1, index), torch.zeros(()))
+        return torch.where(self.policy_mask, grid.gather(1, index), 0.0)
 
     def turn_grid(self, values_T: Sequence[np.ndarray]) -> Tensor:
         """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn
@@ -112,7 +110,7 @@ class TokenBatch:
                     f"{first + count} turns; credit must return one per turn"
                 )
             grid[row, :count] = torch.from_numpy(numbers[first : first + count])
-        return grid
+        return grid.to(self.ids.device)
 
     def by_episode(self, grid: Tensor, episodes: int) -> list[np.ndarray]:
         """The inverse of `turn_grid`: numbers [B, T] -> one array per episode."""
@@ -202,70 +200,3 @@ def _pad(rows: list[_Row]) -> TokenBatch:
         episode=torch.tensor([row.episode for row in rows]),
         first_turn=torch.tensor([row.first_turn for row in rows]),
     )
-
-
-def by_length(lengths: Tensor, tokens: int) -> Iterator[Tensor]:
-    """Group rows of similar length into micro-batches of at most `tokens` padded tokens each.
-
-    Every row comes once; a row longer than `tokens` comes alone.
-    """
-    order = torch.argsort(lengths, descending=True, stable=True)
-    start = 0
-    while start < len(order):
-        width = max(1, tokens // max(1, int(lengths[order[start]])))
-        yield order[start : start + width]
-        start += width
-
-
-def policy_logprobs(
-    model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """The learner's own log-probabilities of the policy tokens, and the entropy where each was
-    chosen.
-
-    The output layer runs on the positions that predict policy tokens only; log-softmax in float32.
-
-    Returns:
-        logprobs [B, L] and entropy [B, L] in nats, zero off the policy tokens.
-    """
-    hidden = hidden_states(model, batch.ids, use_cache=False)
-    row, column = batch.policy_mask.nonzero(as_tuple=True)
-    logits = head_logits(model, hidden[row, column - 1]).float() / temperature
-    log_distribution = torch.log_softmax(logits, -1)
-    chosen = log_distribution.gather(-1, batch.ids[row, column].unsqueeze(-1)).squeeze(-1)
-    surprise = -(log_distribution.exp() * log_distribution).sum(-1)
-    grid = torch.zeros(batch.ids.shape, device=hidden.device)
-    return grid.index_put((row, column), chosen), grid.index_put((row, column), surprise)
-
-
-@torch.no_grad()
-def recompute_logprobs(
-    model: PreTrainedModel, batch: TokenBatch, micro_tokens: int, temperature: float = 1.0
-) -> Tensor:
-    """The learner's own log-probabilities [B, L] before an update, so that the first ratio is 1."""
-    grid = torch.zeros(batch.ids.shape)
-    for rows in by_length(batch.lengths, micro_tokens):
-        part = batch.rows(rows)
-        grid[rows, : part.ids.shape[1]] = policy_logprobs(model, part, temperature)[0]
-    return grid
-
-
-def sampler_kl(batch: TokenBatch, episodes: Sequence[Episode], logprobs: Tensor) -> float:
-    """KL(sampler || learner) per token, k3 estimate in nats: 0 where both compute alike.
-
-    Args:
-        batch: Made from `episodes`.
-        episodes: Their actions carry the log-probabilities of the distribution sampled from.
-        logprobs: [B, L] of the same tokens, recomputed by the learner.
-    """
-    total, count = 0.0, 0
-    for row in range(len(batch)):
-        turns = episodes[int(batch.episode[row])].turns[int(batch.first_turn[row]) :]
-        turns = turns[: int(batch.turn_mask[row].sum())]
-        sampled = np.array([value for turn in turns for value in turn.action.logprobs])
-        learned = logprobs[row][batch.policy_mask[row]].numpy()
-        if len(sampled) == len(learned):  # a demonstration was not sampled
-            difference = learned - sampled
-            total += float(np.sum(np.exp(difference) - 1 - difference))
-            count += len(sampled)
-    return total / max(count, 1)

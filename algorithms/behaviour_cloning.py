@@ -27,7 +27,8 @@ from lmenvs.registration import parse_env_string
 from lmenvs.types import Episode, read_episodes
 
 from . import losses, support
-from .batch import TokenBatch, by_length, make_batch, policy_logprobs
+from .batch import TokenBatch, make_batch
+from .forward import micro_batches, policy_logprobs
 from .metrics import rollout_metrics, training_split, update_metrics
 
 
@@ -113,12 +114,12 @@ def update(
     """One optimizer step on a batch of demonstrations."""
     total = float(batch.policy_mask.sum())
     history: list[dict[str, float]] = []
-    for rows in by_length(batch.lengths, config.micro_tokens):
+    for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
         learned = (
             part if config.observation_weight == 0 else replace(part, policy_mask=part.follows)
         )
-        logprobs, _ = policy_logprobs(model, learned)
+        logprobs, _ = policy_logprobs(model, learned, entropy="none")
         imitation = losses.negative_log_likelihood(logprobs, part.policy_mask, total=total)
         world = losses.negative_log_likelihood(
             logprobs, learned.policy_mask & ~part.policy_mask, total=total

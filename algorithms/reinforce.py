@@ -25,8 +25,9 @@ from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import TokenBatch, by_length, make_batch, policy_logprobs
+from .batch import TokenBatch, make_batch
 from .credit import leave_one_out
+from .forward import micro_batches, policy_logprobs
 from .metrics import credit_metrics, rollout_metrics, training_split, update_metrics
 
 
@@ -84,7 +85,7 @@ def update(
     order = generator.permutation(len(batch))
     for rows in np.array_split(order, min(config.minibatches, len(order))):
         mini, mini_advantages = batch.rows(rows), advantages[rows]
-        for inner in by_length(mini.lengths, config.micro_tokens):
+        for inner in micro_batches(mini, config.micro_tokens):
             part = mini.rows(inner)
             logprobs, entropy = policy_logprobs(model, part)
             signal = mini_advantages[inner, : part.ids.shape[1]]

@@ -30,16 +30,11 @@ from agents.sampling import Sampling
 from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import (
-    TokenBatch,
-    by_length,
-    make_batch,
-    policy_logprobs,
-    recompute_logprobs,
-    sampler_kl,
-)
+from .batch import TokenBatch, make_batch
 from .credit import explained_variance, gae
+from .forward import micro_batches, policy_logprobs, recompute_logprobs
 from .metrics import credit_metrics, normalised, rollout_metrics, training_split, update_metrics
+from .mismatch import importance_weights, mismatch, sampler_logprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +116,9 @@ def judge(
     """The critic's value before each turn, and behind the end of truncated episodes."""
     grid = torch.zeros(batch.turn_mask.shape)
     bootstraps = [0.0] * episodes
-    for rows in by_length(batch.lengths, micro_tokens):
+    for rows in micro_batches(batch, micro_tokens):
         part = batch.rows(rows)
-        hidden = critic.encode(part.ids)
+        hidden = critic.encode(part.ids, part.lengths)
         grid[rows, : part.before_turn.shape[1]] = critic.values(hidden, part.before_turn)[..., 0]
         behind = critic.values(hidden, part.bootstrap[:, None])[:, 0, 0]
         for row, value in zip(rows.tolist(), behind.tolist(), strict=True):
@@ -239,7 +234,7 @@ def policy_gradient(
     """Accumulate the gradient of the clipped objective over a minibatch, in micro-batches."""
     history: list[dict[str, float]] = []
     weights: list[int] = []
-    for inner in by_length(mini.lengths, config.micro_tokens):
+    for inner in micro_batches(mini, config.micro_tokens):
         part = mini.rows(inner)
         length = part.ids.shape[1]
         logprobs, entropy = policy_logprobs(model, part)
@@ -269,9 +264,9 @@ def fit_critic(
 ) -> dict[str, float]:
     """One critic step on a minibatch."""
     history: list[dict[str, float]] = []
-    for inner in by_length(mini.lengths, config.micro_tokens):
+    for inner in micro_batches(mini, config.micro_tokens):
         part = mini.rows(inner)
-        values = learner.critic.values(learner.critic.encode(part.ids), part.before_turn)[..., 0]
+        values = learner.critic.values(learner.critic.encode(part.ids, part.lengths), part.before_turn)[..., 0]
         width = part.turn_mask.shape[1]
         value = losses.value_mse(values, targets[inner, :width], part.turn_mask, total=total)
         value.loss.backward()
@@ -338,7 +333,7 @@ def train(
             old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
         with run.phase("update"):
             measured = update(learner, batch, old_logprobs, turn_credit, config, generator)
-            measured["kl/sampler"] = sampler_kl(batch, episodes, old_logprobs)
+            measured |= mismatch(sampler_logprobs(batch, episodes), old_logprobs)
         run.log(iteration, {**rollout_metrics(episodes), **turn_credit.metrics(), **measured})
         run.episodes(episodes[:8])
         advantages_ET = turn_credit.advantages_ET

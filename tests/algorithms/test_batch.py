@@ -9,13 +9,8 @@ from torch import Tensor
 
 from agents.chat import Chat
 from algorithms import losses
-from algorithms.batch import (
-    TokenBatch,
-    by_length,
-    make_batch,
-    policy_logprobs,
-    recompute_logprobs,
-)
+from algorithms.batch import TokenBatch, make_batch
+from algorithms.forward import by_length, policy_logprobs, recompute_logprobs
 from lmenvs.types import Action, Episode, Turn
 from tests.support.language import chat, model, policy, talk, tokenizer
 
@@ -177,7 +172,10 @@ def test_only_what_the_policy_said_is_trained():
     hook = head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))  # type: ignore[union-attr]
     policy_logprobs(language_model, batch)
     hook.remove()
-    assert sum(len(rows) for rows in seen) == batch.policy_tokens < batch.ids.numel()
+    told = {
+        tuple(batch.ids[row, :column].tolist()) for row, column in batch.policy_mask.nonzero()
+    }
+    assert sum(len(rows) for rows in seen) == len(told) <= batch.policy_tokens < batch.ids.numel()
 
 
 def test_rows_are_cut_to_what_they_need():

@@ -8,7 +8,8 @@ from pytest import approx
 
 from agents.models import with_lora
 from algorithms import reinforce
-from algorithms.batch import make_batch, policy_logprobs
+from algorithms.batch import make_batch
+from algorithms.forward import policy_logprobs
 from lmenvs.types import Action, Episode, Turn
 from tests.support.training import MICROWAVE, beginner, flat, metrics, played, start, weights
 

@@ -132,7 +132,7 @@ def test_the_episode_itself_is_read_as_without_branches():
     critic = TurnCritic(speaker.model, values=2, action_values=2)
     with_random_heads(critic)
     grown = grow(batch, siblings)
-    hidden = critic.encode(grown.ids, attention_mask=grown.visible, position_ids=grown.positions)
+    hidden = critic.encode_masked(grown.ids, grown.visible, grown.positions)
     plain = critic.encode(batch.ids)
     torch.testing.assert_close(hidden[:, : batch.ids.shape[1]], plain, atol=1e-4, rtol=1e-3)
 
@@ -143,7 +143,7 @@ def test_q_at_the_end_of_a_branch_is_that_of_the_written_out_action():
     critic = TurnCritic(speaker.model, action_values=2)
     with_random_heads(critic)
     grown = grow(batch, siblings)
-    hidden = critic.encode(grown.ids, attention_mask=grown.visible, position_ids=grown.positions)
+    hidden = critic.encode_masked(grown.ids, grown.visible, grown.positions)
     packed = critic.action_values(hidden, grown.last)
     for row, branch in siblings.branch_mask.nonzero().tolist():
         ids = torch.tensor([written_out(batch, siblings, row, branch)])

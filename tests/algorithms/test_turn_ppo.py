@@ -9,7 +9,9 @@ from pytest import approx
 from agents.lm import LMPolicy
 from agents.rollout import collect
 from algorithms import turn_ppo
-from algorithms.batch import TokenBatch, make_batch, recompute_logprobs, sampler_kl
+from algorithms.batch import TokenBatch, make_batch
+from algorithms.forward import recompute_logprobs
+from algorithms.mismatch import mismatch, sampler_logprobs
 from algorithms.turn_ppo import Config, Learner, TurnCredit, credit, judge
 from lmenvs.types import Action, Episode, Turn
 from tests.support.language import with_random_heads
@@ -165,10 +167,14 @@ def test_sampler_and_learner_agree_until_one_of_them_changes():
     episodes = played()
     learner, batch = prepared(episodes)
     logprobs = old(learner, batch)
-    assert sampler_kl(batch, episodes, logprobs) == approx(0.0, abs=1e-9)
+    sampled = sampler_logprobs(batch, episodes)
+    agreed = mismatch(sampled, logprobs)
+    assert agreed["kl/sampler"] == approx(0.0, abs=1e-9)
+    assert agreed["kl/sampler_ratio_max"] == approx(1.0, abs=1e-4)
     # a ratio of 2 everywhere: k3 is 2 - 1 - log 2
-    doubled = logprobs + np.log(2.0)
-    assert sampler_kl(batch, episodes, doubled) == approx(1 - np.log(2.0), rel=1e-4)
+    apart = mismatch(sampled, logprobs + np.log(2.0))
+    assert apart["kl/sampler"] == approx(1 - np.log(2.0), rel=1e-4)
+    assert apart["kl/sampler_ratio_max"] == approx(2.0, rel=1e-4)
 
 
 def test_the_policy_rests_once_it_moved_too_far():

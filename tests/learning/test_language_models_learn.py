@@ -13,7 +13,8 @@ from agents.models import load_model
 from agents.rollout import collect
 from agents.sampling import Sampling
 from algorithms import archer, archer_critic, reinforce, turn_ppo
-from algorithms.batch import make_batch, policy_logprobs
+from algorithms.batch import make_batch
+from algorithms.forward import policy_logprobs
 from algorithms.credit import explained_variance
 from lmenvs import exact
 from lmenvs.envs.control.microwave import NEXT
