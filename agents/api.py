@@ -1,26 +1,38 @@
 """A model behind an OpenAI-compatible endpoint as a policy (extra `api`: httpx, tenacity).
 
 The endpoint sees what the player sees: the messages of the conversation and nothing else. Requests
-of one `act` run side by side; those that fail for a passing reason (429, 5xx, a timeout, a
-connection that broke) are made again, later and later. Everything else stops in one line.
+of one `act` run side by side (see endpoint.py for what happens when one fails).
+
+Three ways to ask, from the plainest to the one that training needs:
+
+- messages in, text out: every endpoint. Its actions are text, for evaluation only.
+- `tokens=True`: messages in, text and ids out. Endpoints that know vLLM's `return_token_ids` (vLLM
+  from 0.10.2, our agents/serve.py) say what the model read and chose; where one does not, the
+  action stays text.
+- with a `chat`: ids in, ids out, through `POST <base url>/completions`. The prompt is the last
+  prompt, the ids that were sampled and the ids of what is new, never text encoded again. An
+  endpoint that returns no ids is refused. This is how trainers ask (`agents.making.open_engine`).
+
+Log-probabilities are the server's: vLLM returns those of the plain softmax unless it was started
+with `--logprobs-mode processed_logprobs`. At temperature 1 without filters the two are the same.
 """
 
-import os
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
-import tenacity
 
-from lmenvs.types import Action
+from lmenvs.types import Action, Finish
 
+from .endpoint import Endpoint
+from .prompts import Prompt, extension, next_prompt
 from .protocols import Conversation, Usage
 
-DEFAULT_URL = "https://api.openai.com/v1"
-LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
+if TYPE_CHECKING:
+    from .chat import Chat
 
 
 def whole_reply(text: str) -> str:
@@ -45,16 +57,8 @@ def last_line(text: str) -> str:
 PARSERS: dict[str, Callable[[str], str]] = {"reply": whole_reply, "last-line": last_line}
 
 
-class _Passing(Exception):
-    """A failure that may pass; `wait` is what the server asks for, in seconds."""
-
-    def __init__(self, what: str, wait: float | None = None):
-        super().__init__(what)
-        self.wait = wait
-
-
 class OpenAIPolicy:
-    """Answers conversations through `POST <base url>/chat/completions`.
+    """Answers conversations through an OpenAI-compatible endpoint.
 
     The key comes from LMENVS_API_KEY, or else OPENAI_API_KEY; without one none is sent. Each
     request carries a `seed` made from the conversation's; servers that support it sample by it.
@@ -62,16 +66,21 @@ class OpenAIPolicy:
     Args:
         model: The model's name at the endpoint.
         base_url: Up to and with `/v1`; by default OPENAI_BASE_URL, or else OpenAI's own.
-        temperature: None leaves it to the server.
-        max_tokens: The longest reply; None leaves it to the server.
+        temperature: None leaves it to the server, as it does for what follows.
+        max_tokens: The longest reply.
+        top_p: Nucleus sampling.
+        top_k: Only the k most probable tokens; vLLM's, OpenAI's own servers refuse it.
+        min_p: Only tokens at least this share as probable as the most probable; vLLM's, too.
+        stop: The texts before which a reply ends.
         parse: How a reply becomes an action: "reply" (all of it, stripped) or "last-line".
         concurrency: Requests under way at once.
         timeout: Seconds to wait for one reply.
         tries: How often a request is made before it counts as failed.
         extra: Further fields of every request, as the server documents them; null leaves one out.
+        tokens: Ask for ids and log-probabilities.
+        chat: The conversation format of the model that is served: prompts are sent as ids.
+        version: How many updates the served weights have received.
     """
-
-    version = 0
 
     def __init__(
         self,
@@ -80,11 +89,18 @@ class OpenAIPolicy:
         *,
         temperature: float | None = 1.0,
         max_tokens: int | None = 256,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        stop: str | Sequence[str] | None = None,
         parse: str = "reply",
         concurrency: int = 16,
         timeout: float = 120.0,
         tries: int = 6,
         extra: dict[str, Any] | None = None,
+        tokens: bool = False,
+        chat: "Chat | None" = None,
+        version: int = 0,
     ):
         if parse not in PARSERS:
             raise ValueError(f"parse={parse!r}; expected one of {', '.join(PARSERS)}")
@@ -92,26 +108,26 @@ class OpenAIPolicy:
             raise ValueError(
                 f"concurrency={concurrency}, tries={tries}; expected at least 1 of each"
             )
-        self.base_url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).rstrip("/")
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base url {self.base_url!r}; expected http://... or https://...")
-        self.model = model
-        self._settings = {
+        self.endpoint = Endpoint(base_url, timeout=timeout, tries=tries, connections=concurrency)
+        self.model, self.version = model, version
+        self._stop = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
+        self._settings: dict[str, Any] = {
             "temperature": temperature,
             "max_tokens": max_tokens,
+            "top_p": top_p,
+            "top_k": top_k,
+            "min_p": min_p,
+            "stop": list(self._stop) or None,
             **(extra or {}),
         }
         self._parse = PARSERS[parse]
-        self._concurrency, self._tries = concurrency, tries
-        key = os.environ.get("LMENVS_API_KEY") or os.environ.get("OPENAI_API_KEY")
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            limits=httpx.Limits(max_connections=concurrency),
-        )
+        self._concurrency = concurrency
+        self._tokens, self._chat = tokens, chat
         self._lock = threading.Lock()
         self._usage = Usage()
-        self._answered = False
+
+    def __repr__(self) -> str:
+        return f"OpenAIPolicy({self.model!r}, {self.endpoint.shown!r})"
 
     @property
     def usage(self) -> Usage:
@@ -128,8 +144,9 @@ class OpenAIPolicy:
         """
         pool = ThreadPoolExecutor(min(self._concurrency, max(1, len(conversations))))
         given_up = threading.Event()
+        answer = self._answer if self._chat is None else self._complete
         try:
-            replies = [pool.submit(self._answer, one, given_up) for one in conversations]
+            replies = [pool.submit(answer, one, given_up) for one in conversations]
             over, _ = wait(replies, return_when=FIRST_EXCEPTION)
             for reply in over:
                 reply.result()  # raises what the first failure raised, without waiting for others
@@ -144,125 +161,107 @@ class OpenAIPolicy:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self.endpoint.close()
 
     def _answer(self, conversation: Conversation, given_up: threading.Event) -> Action:
-        generator = np.random.default_rng(conversation.seed)
-        body = {
-            "model": self.model,
-            "messages": [
+        """Messages in, text out; ids too where they are asked for and given."""
+        body = self._body(
+            conversation,
+            messages=[
                 {"role": message.role, "content": message.content}
                 for message in conversation.messages
             ],
-            "seed": int(generator.integers(2**31)),
-            **self._settings,
-        }
-        body = {name: value for name, value in body.items() if value is not None}
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Passing),
-            stop=tenacity.stop_after_attempt(self._tries) | tenacity.stop_when_event_set(given_up),
-            wait=_wait,
-            sleep=tenacity.sleep_using_event(given_up),
-            reraise=True,
         )
-        try:
-            response = retrying(self._post, body)
-        except _Passing as error:
-            raise ConnectionError(
-                f"{self.base_url}: gave up after {self._tries} tries, the last one: {error}; "
-                "try again later, or lower concurrency"
-            ) from error
-        if response is None:
+        if self._tokens:
+            body = {"logprobs": True, "return_token_ids": True, **body}
+        reply = self.endpoint.post("chat/completions", body, given_up)
+        if reply is None:
             return Action("", finish="context")
-        return self._read(response)
-
-    def _post(self, body: dict[str, Any]) -> httpx.Response | None:
-        """One try; None where the conversation has outgrown the model's window."""
         try:
-            response = self._client.post(f"{self.base_url}/chat/completions", json=body)
-        except httpx.TimeoutException as error:
-            raise _Passing(f"no answer in time ({type(error).__name__})") from error
-        except httpx.TransportError as error:
-            if self._answered:
-                raise _Passing(f"the connection broke ({error})") from error
-            raise ConnectionError(
-                f"expected an OpenAI-compatible server at {self.base_url}, got {error}; "
-                "start it or correct the URL"
-            ) from error
-        except httpx.InvalidURL as error:
-            raise ValueError(f"base url {self.base_url!r}: {error}; correct it") from error
-        self._answered = True
-        status = response.status_code
-        if status == 429 or status >= 500:
-            raise _Passing(f"HTTP {status} {_message(response)}", _retry_after(response))
-        if status in (400, 413) and _is_too_long(response):
-            return None
-        if status != 200:
-            raise ValueError(f"{self.base_url}: {self._refusal(response)}")
-        return response
-
-    def _refusal(self, response: httpx.Response) -> str:
-        status, message = response.status_code, _message(response)
-        if status in (401, 403):
-            return (
-                f"HTTP {status} {message}; set LMENVS_API_KEY or OPENAI_API_KEY to a key it takes"
-            )
-        if status == 404:
-            return (
-                f"HTTP 404 {message}; expected the model {self.model!r} behind "
-                "<base url>/chat/completions: correct the name, or the URL (most end in /v1)"
-            )
-        return (
-            f"HTTP {status} {message}; correct the request (options stand behind '?' in the spec)"
-        )
-
-    def _read(self, response: httpx.Response) -> Action:
-        try:
-            reply = response.json()
             choice = reply["choices"][0]
-            action = self._parse(choice["message"]["content"] or "")  # null: it said nothing
-            usage = reply.get("usage") or {}
-            counted = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
+            text = self._parse(choice["message"]["content"] or "")  # null: it said nothing
+            token_ids = _ids(choice.get("token_ids")) if self._tokens else ()
+            whole = _ids(reply.get("prompt_token_ids")) if self._tokens else ()
+            content = (choice.get("logprobs") or {}).get("content") or ()
+            logprobs = tuple(float(one["logprob"]) for one in content) if self._tokens else ()
+            self._count(reply)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise self.endpoint.strange(json.dumps(reply)) from error
+        finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        if not token_ids or not whole:
+            return Action(text, finish=finish)
+        prompt = extension(conversation, whole)
+        return _action(text, prompt, token_ids, logprobs, finish)
+
+    def _complete(self, conversation: Conversation, given_up: threading.Event) -> Action:
+        """Ids in, ids out."""
+        chat = self._chat
+        assert chat is not None
+        prompt = next_prompt(conversation, chat)
+        full = Action("", prompt.new, finish="context", fresh=prompt.fresh)
+        room = chat.context - len(prompt.ids) if chat.context is not None else None
+        if room is not None and room < 1:
+            return full
+        body = self._body(conversation, prompt=list(prompt.ids))
+        if room is not None and (body.get("max_tokens") or room) >= room:
+            body["max_tokens"] = room
+        body |= {"logprobs": 0, "return_token_ids": True, "stop_token_ids": [chat.stop_id]}
+        reply = self.endpoint.post("completions", body, given_up)
+        if reply is None:
+            return full
+        try:
+            choice = reply["choices"][0]
+            token_ids = _ids(choice.get("token_ids"))
+            logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or ()
+            logprobs = tuple(float(one) for one in logprobs)
+            self._count(reply)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise self.endpoint.strange(json.dumps(reply)) from error
+        if not token_ids:
             raise ValueError(
-                f"{self.base_url}: expected a chat completion, got {response.text[:80]!r}; "
-                "is it an OpenAI-compatible server, and does the URL end in /v1?"
-            ) from error
+                f"{self.endpoint.shown}: expected the ids of the tokens (choices[0].token_ids), "
+                "got none, so nothing could be trained on; use an engine that knows "
+                'return_token_ids (vLLM, python -m agents.serve) or engine="" (in this process)'
+            )
+        finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        if finish == "length" and room is not None and len(token_ids) >= room:
+            finish = "context"
+        text = self._cut(chat.decode(token_ids))
+        return _action(self._parse(text), prompt, token_ids, logprobs, finish)
+
+    def _body(self, conversation: Conversation, **asked: Any) -> dict[str, Any]:
+        generator = np.random.default_rng(conversation.seed)
+        seed = int(generator.integers(2**31))
+        body = {"model": self.model, **asked, "seed": seed, **self._settings}
+        return {name: value for name, value in body.items() if value is not None}
+
+    def _cut(self, text: str) -> str:
+        """What stands before the first stop text."""
+        places = [text.find(stop) for stop in self._stop]
+        return text[: min((place for place in places if place >= 0), default=len(text))]
+
+    def _count(self, reply: dict[str, Any]) -> None:
+        usage = reply.get("usage") or {}
+        counted = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
         with self._lock:
             self._usage = Usage(
                 self._usage.requests + 1,
                 self._usage.prompt_tokens + counted[0],
                 self._usage.completion_tokens + counted[1],
             )
-        finish = "length" if choice.get("finish_reason") == "length" else "stop"
-        return Action(action, finish=finish)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Half a second, doubled at each try, with jitter; or what the server asks for."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    if isinstance(error, _Passing) and error.wait is not None:
-        return min(error.wait, LONGEST_WAIT)
-    return tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
+def _ids(given: Any) -> tuple[int, ...]:
+    return tuple(int(one) for one in given or ())
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):  # none, or a date
-        return None
-
-
-def _message(response: httpx.Response) -> str:
-    """What the server says about an error, on one line."""
-    try:
-        error = response.json()["error"]
-        text = error["message"] if isinstance(error, dict) else str(error)
-    except (ValueError, KeyError, TypeError):
-        text = response.text
-    return " ".join(text.split())[:200]
-
-
-def _is_too_long(response: httpx.Response) -> bool:
-    said = response.text.lower()
-    return any(words in said for words in ("context_length", "context length", "context size"))
+def _action(
+    text: str,
+    prompt: Prompt,
+    token_ids: tuple[int, ...],
+    logprobs: tuple[float, ...],
+    finish: Finish,
+) -> Action:
+    # a server that leaves some out (of the stop token, say) gives none that can be used
+    logprobs = logprobs if len(logprobs) == len(token_ids) else ()
+    return Action(text, prompt.new, token_ids, logprobs, finish, prompt.fresh)
