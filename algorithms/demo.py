@@ -249,7 +249,7 @@ def finish(out: Path, run: support.Run, scores: dict[str, Any]) -> None:
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     best = best_trained(results)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    training_state = shutil.ignore_patterns("trainer.pt", "progress.json", "replay.jsonl")
+    training_state = shutil.ignore_patterns("trainer.*", "progress.json", "replay.jsonl")
     shutil.copytree(out / best / "checkpoints", out / "checkpoints", ignore=training_state)
     folders = [out, *(out / name for name in TRAINERS), out / "start"]
     text = notes(results, scores["distinct_games"], out)

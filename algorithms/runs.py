@@ -1,9 +1,10 @@
 """The folder of one run: what it is made of, how it grows, and how it survives a crash.
 
 A run folder holds `config.json` (all that repeating the run needs), `metrics.jsonl`,
-`episodes.jsonl`, `credit.jsonl` and `checkpoints/`: one Hugging Face folder plus `trainer.pt` (the
-state to resume from) and `progress.json`, written last, which says how long the other files were at
-that moment. Nothing is ever overwritten: files grow at their ends, checkpoints are swapped whole.
+`episodes.jsonl`, `credit.jsonl` and `checkpoints/`: one Hugging Face folder plus the state that the
+trainer resumes from and `progress.json`, written last, which says how long the other files were at
+that moment; the checkpoint before it is in `earlier/`. Nothing is ever overwritten: files grow at
+their ends, checkpoints are swapped whole (checkpoints.py).
 """
 
 import contextlib
@@ -11,18 +12,27 @@ import dataclasses
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+from lmenvs.lines import append_lines, cannot_write
 from lmenvs.types import Episode, write_episodes
 from lmenvs.version import __version__
 
+from .checkpoints import (
+    NOW,
+    force_to_disk,
+    read_progress,
+    recover,
+    remedy,
+    write_checkpoint,
+    write_whole,
+)
 from .credit.returns import Numbers
 
 _RECORDED = ("numpy", "gymnasium", "torch", "transformers", "tokenizers", "peft", "textworld")
@@ -107,8 +117,9 @@ class Phases:
 class Run:
     """One run's folder, made by `open_run`: files grow at their ends, checkpoints are swapped."""
 
-    def __init__(self, path: Path, seconds: float):
+    def __init__(self, path: Path, seconds: float, keep: int = 2):
         self.path = path
+        self._keep = keep
         self.logged: Mapping[str, float] = {}  # the last line of metrics
         self._began = time.monotonic() - seconds
         self._phases = Phases()
@@ -143,9 +154,7 @@ class Run:
         )
 
     def _append(self, name: str, rows: Iterable[Mapping[str, object]]) -> None:
-        with (self.path / name).open("a", encoding="utf-8", newline="\n") as file:
-            for row in rows:
-                file.write(json.dumps(row) + "\n")
+        append_lines(self.path / name, map(json.dumps, rows))
 
     def save(self, save_model: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint; a crash at any moment leaves the old or the new one whole.
@@ -154,51 +163,65 @@ class Run:
             save_model: Writes model and tokenizer files into the folder it is given.
             state: What resuming needs, as plain data and tensors; `state["iteration"]` is how many
                 iterations are complete.
-        """
-        import torch
 
+        Raises:
+            OSError: if the disk does not take it; the last checkpoint is untouched then.
+        """
         if not isinstance(state.get("iteration"), int):
             raise ValueError("state['iteration'] must be the number of complete iterations")
-        _check_plain(state, "state")
-        new = self.path / "checkpoints.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        save_model(new)
-        torch.save(dict(state), new / "trainer.pt")
-        sizes = {name: _size(self.path / name) for name in _LOGS}
-        seconds = time.monotonic() - self._began
-        marker = {"iteration": state["iteration"], "seconds": seconds, "sizes": sizes}
-        _write(new / "progress.json", json.dumps(marker))
-        _swap(self.path)
+        logs = [self.path / name for name in _LOGS if (self.path / name).is_file()]
+        for log in logs:  # the checkpoint must not promise what a power cut could take back
+            force_to_disk(log)
+        progress = {
+            "seconds": time.monotonic() - self._began,
+            "sizes": {log.name: log.stat().st_size for log in logs},
+        }
+        write_checkpoint(self.path, save_model, state, progress, self._keep)
 
     def load_state(self) -> dict[str, Any] | None:
-        """The `state` of the last checkpoint; None where there is none."""
-        file = self.path / "checkpoints" / "trainer.pt"
-        if not file.exists():
-            return None
-        import torch
+        """The `state` of the last checkpoint; None where there is none.
 
-        return cast("dict[str, Any]", torch.load(file, map_location="cpu", weights_only=True))
+        Raises:
+            ValueError: if it is torn or of something else; one line.
+        """
+        if not read_progress(self.path):
+            return None
+        from .trainer_state import read_state
+
+        try:
+            return read_state(self.path / NOW)
+        except ValueError as error:
+            raise ValueError(f"{error}; {remedy(self.path)}") from error
 
 
 def open_run(
-    out: str | os.PathLike[str], config: Mapping[str, object], *, resume: bool = False
+    out: str | os.PathLike[str],
+    config: Mapping[str, object],
+    *,
+    resume: bool = False,
+    keep_checkpoints: int = 2,
 ) -> Run:
     """Make a run folder, or with `resume` go on in one from its last checkpoint.
 
     On resuming, what was logged after that checkpoint is dropped, so that the files read as if the
-    run had never stopped. With `resume` and nothing there yet, a new run begins.
+    run had never stopped. With `resume` and nothing there yet, a new run begins. The last
+    `keep_checkpoints` stay: `checkpoints/`, and under `earlier/` those before it.
 
     Raises:
         ValueError: if the folder holds anything and `resume` is not given, or if it holds a run
             with another configuration; nothing is changed then.
     """
+    if keep_checkpoints < 1:
+        raise ValueError(f"keep_checkpoints = {keep_checkpoints}; expected an integer >= 1")
     path = Path(out)
     plain = cast("dict[str, object]", json.loads(json.dumps(dict(config), default=_jsonable)))
     if path.exists() and not path.is_dir():
         raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
     if _unused(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         record = {
             "config": plain,
             "versions": versions(),
@@ -206,16 +229,16 @@ def open_run(
             "commit": commit(),
             "machine": machine(),
         }
-        _write(path / "config.json", json.dumps(record, indent=2) + "\n")
-        return Run(path, 0.0)
+        write_whole(path / "config.json", json.dumps(record, indent=2) + "\n")
+        return Run(path, 0.0, keep_checkpoints)
     if not resume:
         raise ValueError(
             f"--out {path}: expected an empty folder, got one that holds a run or other files; "
             "choose another folder (a training run goes on with --resume)"
         )
     _check_same(path, plain)
-    _recover(path)
-    return Run(path, _rewind(path))
+    recover(path)
+    return Run(path, _rewind(path), keep_checkpoints)
 
 
 def _unused(path: Path) -> bool:
@@ -258,51 +281,12 @@ def _check_same(path: Path, config: Mapping[str, object]) -> None:
 
 def _rewind(path: Path) -> float:
     """Cut the logs to where they were at the checkpoint; returns the seconds worked until then."""
-    marker = path / "checkpoints" / "progress.json"
-    done: dict[str, Any] = {"seconds": 0.0, "sizes": {}}
-    if marker.exists():
-        done = json.loads(marker.read_text(encoding="utf-8"))
-    for name in _LOGS:
-        if _size(path / name) > done["sizes"].get(name, 0):
-            os.truncate(path / name, done["sizes"].get(name, 0))
-    return float(done["seconds"])
-
-
-def _swap(path: Path) -> None:
-    """Put checkpoints.new in the place of checkpoints; `_recover` mends a crash in between."""
-    new, now, old = (path / f"checkpoints{suffix}" for suffix in (".new", "", ".old"))
-    for file in new.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-    if now.exists():
-        now.rename(old)
-    new.rename(now)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _recover(path: Path) -> None:
-    """Finish or undo a checkpoint swap that a crash interrupted."""
-    new, now, old = (path / f"checkpoints{suffix}" for suffix in (".new", "", ".old"))
-    if not now.exists():
-        # `now` is only away between the two renames, when `new` is whole
-        if (new / "progress.json").exists():
-            new.rename(now)
-        elif old.exists():
-            old.rename(now)
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
+    done = read_progress(path)
+    sizes = done.get("sizes", {})
+    for file in (path / name for name in _LOGS):
+        if file.is_file() and file.stat().st_size > sizes.get(file.name, 0):
+            os.truncate(file, sizes.get(file.name, 0))
+    return float(done.get("seconds", 0.0))
 
 
 def _numbers(values: Numbers | None) -> list[float] | None:
@@ -313,20 +297,3 @@ def _jsonable(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return str(value)
-
-
-def _check_plain(value: object, where: str) -> None:
-    """Refuse at saving what `torch.load(weights_only=True)` would refuse at loading."""
-    import torch
-
-    if isinstance(value, Mapping):
-        for key, item in cast("Mapping[object, object]", value).items():
-            _check_plain(item, f"{where}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(cast("Sequence[object]", value)):
-            _check_plain(item, f"{where}[{index}]")
-    # exact types: a numpy scalar is a float to isinstance, but not to the loader
-    elif type(value) not in (str, bytes, int, float, bool, type(None), torch.Tensor):
-        raise ValueError(
-            f"{where} is {type(value).__name__}; a checkpoint takes plain data and tensors only"
-        )

@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
+
+from .lines import append_lines, read_lines, write_lines
 
 Finish = Literal["stop", "length", "context"]
 
@@ -167,38 +168,21 @@ def _check(episode: Episode) -> None:
 
 
 def read_episodes(path: str | os.PathLike[str]) -> Iterator[Episode]:
-    """Read a file of JSON lines, one episode each; blank lines are passed over.
+    """Read a file of JSON lines, one episode each, as it is asked for them; blank lines are passed
+    over. A last line that was cut off while it was written is left out, with a warning.
 
     Raises:
-        ValueError: on the first line that is not an episode, with its file and number.
+        ValueError: on the first other line that is not an episode, with its file and number.
     """
-    # bytes, so that a line that is not UTF-8 is reported with its number too
-    with Path(path).open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    yield from_json(line.decode("utf-8"))
-                except ValueError as error:
-                    raise ValueError(
-                        f"{path}, line {number}: {error}; delete the line or write the file again"
-                    ) from error
+    return read_lines(path, from_json)
 
 
 def write_episodes(
     path: str | os.PathLike[str], episodes: Iterable[Episode], *, append: bool = False
 ) -> None:
-    """Write episodes as JSON lines; with `append`, behind what the file holds."""
-    cut = append and _ends_inside_a_line(Path(path))
-    with Path(path).open("a" if append else "w", encoding="utf-8", newline="\n") as file:
-        if cut:  # a writer was interrupted: keep its broken line from spoiling the next one
-            file.write("\n")
-        for episode in episodes:
-            file.write(to_json(episode) + "\n")
+    """Write episodes as JSON lines; with `append`, behind the whole lines that the file holds.
 
-
-def _ends_inside_a_line(path: Path) -> bool:
-    if not path.exists() or path.stat().st_size == 0:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
+    Raises:
+        OSError: where the file cannot be written, with what to do about it.
+    """
+    (append_lines if append else write_lines)(path, map(to_json, episodes))

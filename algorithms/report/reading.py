@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmenvs.lines import read_lines
 from lmenvs.types import Episode, read_episodes
 
 from ..runs import read_config
@@ -76,18 +77,14 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _json_lines(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    lines: list[dict[str, Any]] = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{file}, line {number}: expected one JSON object, got a broken one: {error}; "
-                "delete the line"
-            ) from error
-    return lines
+    return list(read_lines(file, _json_object)) if file.is_file() else []
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected one JSON object, got a broken one: {error}") from error
 
 
 def _results(file: Path) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ def test_a_report_replaces_an_older_report_and_no_other_file(tmp_path):
     ("file", "content", "says"),
     [
         ("config.json", "{", "expected the configuration of a run"),
-        ("metrics.jsonl", '{"iteration": 0}\n{"iter', "metrics.jsonl, line 2"),
+        ("metrics.jsonl", '{"iteration": 0}\n{"iter\n', "metrics.jsonl, line 2"),
         ("episodes.jsonl", "[]\n", "episodes.jsonl, line 1"),
         ("summary.json", '{"env": "x"}', "expected the summary of an evaluation"),
     ],

@@ -135,9 +135,34 @@ def test_a_broken_line_is_named_with_its_file_and_number(tmp_path: Path):
             next(reader)
 
 
-def test_appending_behind_a_half_written_line_spoils_nothing(tmp_path: Path):
+def test_reading_gives_all_whole_episodes_of_a_file_with_a_torn_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     path = tmp_path / "episodes.jsonl"
-    path.write_text(to_json(_episode())[:40])
+    write_episodes(path, [_episode(0), _episode(1), _episode(2)])
+    whole = path.read_bytes()
+    second = whole.index(b"\n", whole.index(b"\n") + 1) + 1
+    for cut in (second + 1, second + 40, len(whole) - 2):
+        caplog.clear()
+        path.write_bytes(whole[:cut])
+        assert list(read_episodes(path)) == [_episode(0), _episode(1)]
+        (said,) = [record.getMessage() for record in caplog.records]
+        assert f"{path}, line 3: cut off" in said
+    caplog.clear()
+    for cut in (second, len(whole) - 1, len(whole)):  # only the line break is missing, or nothing
+        path.write_bytes(whole[:cut])
+        assert [e.seed for e in read_episodes(path)] == ([0, 1] if cut == second else [0, 1, 2])
+    assert not caplog.records
+
+
+def test_appending_behind_a_torn_line_repairs_first_and_loses_nothing(tmp_path: Path):
+    path = tmp_path / "episodes.jsonl"
+    torn = to_json(_episode(7))[:40]
+    path.write_text(to_json(_episode(0)) + "\n" + torn)
     write_episodes(path, [_episode(1)], append=True)
-    first, second = path.read_text().splitlines()
-    assert from_json(second) == _episode(1) and len(first) == 40
+    assert list(read_episodes(path)) == [_episode(0), _episode(1)]
+    assert path.with_name("episodes.jsonl.torn").read_text() == torn + "\n"
+    path.write_text(to_json(_episode(0)))  # whole but for its break
+    write_episodes(path, [_episode(1)], append=True)
+    assert list(read_episodes(path)) == [_episode(0), _episode(1)]
+    assert path.with_name("episodes.jsonl.torn").read_text() == torn + "\n"

@@ -15,6 +15,7 @@ from agents.models import load_model
 from agents.rollout import collect
 from agents.sampling import Sampling
 from algorithms import behaviour_cloning
+from algorithms.trainer_state import read_state
 from lmenvs.types import Episode
 
 MICROWAVE = "lmenvs/Microwave-v0"
@@ -80,7 +81,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
     checkpoint = run / "checkpoints"
     (file,) = checkpoint.glob("*model.safetensors")
-    return {**load_file(file), **_tensors(torch.load(checkpoint / "trainer.pt"), "state")}
+    return {**load_file(file), **_tensors(read_state(checkpoint), "state")}
 
 
 def _tensors(value: object, name: str) -> dict[str, torch.Tensor]:
