@@ -1,0 +1,102 @@
+"""Training runs in processes that can be killed; a server that has torch already forks them."""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+from algorithms import archer, behaviour_cloning, reinforce, support, turn_ppo
+from tests.support.training import MICROWAVE, assert_same_run, cloning
+
+ITERATIONS = 6
+_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def train(name: str, model: str, out: str) -> None:
+    """One small run, from its last checkpoint on; the target of a child process."""
+    support.set_threads(1)
+    if name == "behaviour_cloning":
+        config = cloning(demonstrator="expert", episodes=20, batch_size=8, epochs=ITERATIONS)
+        behaviour_cloning.train(MICROWAVE, model, out, config, resume=True)
+    elif name == "reinforce":
+        settings = reinforce.Config(
+            iterations=ITERATIONS, groups=2, group_size=3, max_new_tokens=8, save_every=1
+        )
+        reinforce.train(MICROWAVE, model, out, settings, resume=True)
+    elif name == "archer":
+        sizes = archer.Config(
+            iterations=ITERATIONS,
+            episodes=4,
+            warmup_iterations=1,
+            warmup_critic_steps=2,
+            critic_steps=2,
+            critic_batch=4,
+            actor_steps=2,
+            actor_batch=4,
+            max_new_tokens=8,
+            save_every=2,
+        )
+        archer.train(MICROWAVE, model, out, sizes, resume=True)
+    else:
+        ppo = turn_ppo.Config(iterations=ITERATIONS, episodes=6, max_new_tokens=8, save_every=1)
+        turn_ppo.train(MICROWAVE, model, out, ppo, resume=True)
+
+
+def server() -> ForkServerContext:
+    """A context whose children have imported torch when they begin."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.killing"])
+    # the server looks for the module to preload where a fresh interpreter would
+    os.environ["PYTHONPATH"] = os.pathsep.join([_ROOT, os.environ.get("PYTHONPATH", "")])
+    return context
+
+
+def killed_and_resumed(name: str, model: Path, folder: Path, kills: int, seed: int) -> list[int]:
+    """Kill a run at random moments and resume it until `kills` have struck, then let it finish.
+
+    A run that finishes before its next kill is compared, and another begins. Every finished run
+    must be the uninterrupted one to the bit.
+
+    Returns:
+        How many iterations the run had logged at each kill.
+    """
+    context, chance = server(), random.Random(seed)
+
+    def begin(out: Path) -> ForkServerProcess:
+        child = context.Process(target=train, args=(name, str(model), str(out)))
+        child.start()
+        return child
+
+    def finish(out: Path) -> float:
+        began = time.monotonic()
+        child = begin(out)
+        child.join(120)
+        assert child.exitcode == 0, f"{name}: the run ended with {child.exitcode}"
+        return time.monotonic() - began
+
+    finish(folder / "first")  # the server starts now; the next one has the usual speed
+    whole, seconds = folder / "whole", finish(folder / "whole")
+    assert_same_run(folder / "first", whole)
+    struck: list[int] = []
+    runs = 0
+    while len(struck) < kills:
+        runs += 1
+        out = folder / str(runs)
+        while len(struck) < kills:
+            child = begin(out)
+            child.join(chance.uniform(0.05, 0.85) * seconds)
+            child.kill()
+            child.join()
+            if child.exitcode == 0:  # it was done before
+                break
+            assert child.exitcode == -signal.SIGKILL
+            log = out / "metrics.jsonl"
+            struck.append(log.read_bytes().count(b"\n") if log.exists() else 0)
+        finish(out)
+        assert_same_run(out, whole)
+    print(f"{name}: {runs} runs of {seconds:.2f} s, killed behind {struck}", file=sys.stderr)
+    return struck
