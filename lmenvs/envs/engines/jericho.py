@@ -13,46 +13,19 @@ from lmenvs.core import OnInvalid
 
 from ..textworld.file import EXAMPLE, load_game
 from .base import ReplayEnv
-from .jericho_world import LOOKED, StoryWorld, check_story, is_known, known_games, walkthrough_of
-from .replay import REPLAYS, Answer
+from .jericho_commands import read_command
+from .jericho_world import (
+    LOOKED,
+    StoryWorld,
+    check_story,
+    is_known,
+    known_games,
+    walkthrough_of,
+)
+from .replay import REPLAYS, Answer, State
 
 TURN_LIMIT = 100
-LONGEST = 198  # the interpreter's input buffer in bytes; it cuts what is longer
 SEEDS = 2**31 - 1
-
-FORBIDDEN = frozenset(
-    {
-        *("restart", "restore", "save", "quit", "undo", "script", "transcript", "unscript"),
-        *("noscript", "record", "recording", "replay", "verify", "$verify", "#record", "#comm"),
-        *("#unrecord", "#random", "#reco", "#unre", "#rand", "$ve"),
-    }
-)
-"""Words that leave the game or reach for files; no command may have them, wherever they stand."""
-ALONE = frozenset(("q", "q.", "die"))
-SEPARATORS = (".", ";", ">")
-"""What would make one line into several commands."""
-_UNSAFE = f"Please type one line of printable ASCII characters, at most {LONGEST}."
-
-
-def read_command(action: str) -> tuple[str, str | None, str]:
-    r"""A player's text as (command, error, the answer to an error).
-
-    >>> read_command("  Open the  MAILBOX. ")
-    ('open the mailbox', None, '')
-    >>> [read_command(text)[1] for text in ("", "n. quit", "please save", "a\nb")]
-    ['malformed', 'malformed', 'malformed', 'unsafe']
-    """
-    if len(action) > LONGEST or not action.isascii() or not action.isprintable():
-        return "", "unsafe", _UNSAFE
-    text = " ".join(action.lower().split()).rstrip(".!").rstrip()
-    if not text:
-        return "", "malformed", "Please type a command."
-    words = {word.strip(",\"'?!") for word in text.split()}
-    if words & FORBIDDEN or text in ALONE:
-        return "", "malformed", "That is not a command of this game."
-    if "then" in words or any(mark in text for mark in SEPARATORS):
-        return "", "malformed", "Please type one command at a time."
-    return text, None, ""
 
 
 class Story:
@@ -103,11 +76,13 @@ class Jericho(ReplayEnv[Story]):
         story is asked for its score in its own words, and is over when it offers to restart.
 
     Actions:
-        The game's own commands, one a turn. What is not one line of printable ASCII characters of
-        at most 198 is `unsafe`; words that leave the game or touch files (`restart`, `save`,
-        `quit`, `undo`, `script`, ...), several commands in one line, and what the parser says it
-        does not understand are `malformed`; things that it says are not here are `inadmissible`.
-        Invalid texts take no time of the story.
+        The game's own commands, one a turn; an empty text is the key where the game waits for one.
+        What is not one line of printable ASCII characters of at most 198, or has a backslash, is
+        `unsafe`; words that leave the game or touch files (`restart`, `save`, `quit`, `undo`,
+        `script`, ...), several commands in one line, and what the parser says it does not
+        understand are `malformed`; things that it says are not here are `inadmissible`. Invalid
+        texts take no time of the story. If the parser asks back ("Which do you mean, ..."), the
+        next text may answer.
 
     Observations:
         What the interpreter prints, without prompt and status line.
@@ -176,6 +151,10 @@ class Jericho(ReplayEnv[Story]):
         file = self._file()
         given = file.walkthrough if walkthrough is None else tuple(walkthrough)
         self._walkthrough = tuple(map(str, given))
+        self._way: dict[str, str] = {}  # the expert's command, by the key of the state
+        self._way_of = ""  # the key of its game
+        self._steps: list[str] = []
+        self._end: tuple[State, tuple[str, ...]] = (State(""), ())
         self.instructions = _instructions(turn_limit)
 
     def _file(self) -> _File:
@@ -193,13 +172,15 @@ class Jericho(ReplayEnv[Story]):
         return self.game.seed
 
     def _read(self, action: str) -> tuple[str, str | None, str]:
-        return read_command(action)
+        # where a story waits for a key, the world plays an empty command
+        return read_command(action) if action.strip(" ") else ("", None, "")
 
     def admissible_actions(self) -> list[str] | None:
         """What jericho's detector finds; None for games that it does not know."""
         if not self._file().known:
             return None
-        return [] if self._state.over else list(self._tell("actions") or ())
+        found = () if self._state.over else self._tell("actions") or ()
+        return sorted({text for text, error, _ in map(read_command, found) if error is None})
 
     def expert_action(self) -> str:
         """The next command of the walkthrough; privileged. `look` off its path.
@@ -212,17 +193,24 @@ class Jericho(ReplayEnv[Story]):
                 f"no expert for {self._path!r}: jericho has no walkthrough for it; pass "
                 "walkthrough=[...]"
             )
-        state, commands = self._first, ()
-        for step in self._walkthrough:
-            command, error, _ = read_command(step)
-            if error is not None:
-                continue
-            if commands == self._commands:
-                return command
-            answer: Answer = REPLAYS.answer(self.game, state, commands, command)
-            if answer.state.key != state.key:
-                state, commands = answer.state, (*commands, command)
-        return LOOKED
+        if self._way_of != self.game.key:
+            self._way, self._way_of = {}, self.game.key
+            self._end, self._steps = (self._first, ()), list(self._walkthrough)
+        here = self._state.key
+        while self._steps and (here not in self._way or here == self._end[0].key):
+            self._take_step(self._steps.pop(0))
+        return self._way.get(here, LOOKED)
+
+    def _take_step(self, step: str) -> None:
+        """Go one step further on the walkthrough than the player asked so far."""
+        command, error, _ = self._read(step)
+        state, commands = self._end
+        if error is not None:
+            return
+        after: Answer = REPLAYS.answer(self.game, state, commands, command)
+        if after.state.key != state.key:  # else it changes nothing
+            self._way[state.key] = command
+            self._end = after.state, (*commands, command)
 
     def answer(self) -> str | None:
         """The commands of the walkthrough, one after the other."""

@@ -5,6 +5,7 @@ Of any other story the score is asked in the story's own words: `score` is typed
 and the interpreter's whole memory put back, so that asking leaves no trace.
 """
 
+import ctypes
 import hashlib
 import os
 import re
@@ -14,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from .jericho_actions import find_actions
+from .jericho_commands import EMPTY
 from .replay import Answer, State
 
 VERSIONS = {3: 2, 4: 4, 5: 4, 8: 8}
@@ -22,8 +25,9 @@ HEADER = 0x40  # bytes; the checksum of a story covers what follows
 SCORE = "score"
 LOOKED = "look"
 
-TAIL = re.compile(r"(?:\n?>)?\s{20,}[^\n]*\Z|\n?>\s*\Z")
-"""The prompt, and the pad with the status line that the interpreter appends to an answer."""
+PAD = re.compile(r"\s{20,}")
+"""What the interpreter puts between an answer and the status line that it appends."""
+THEN = re.compile(r"(?i)\s+then\s+")
 SCORED = re.compile(r"(?i)\b(?:scored|score (?:is|of|was))\s+(?:now\s+)?(-?\d+)")
 POSSIBLE = re.compile(r"(?i)\b(?:out of|possible|total of|maximum of)\D{0,30}?(\d+)")
 ENDING = re.compile(r"\*\*\* *(.+?) *\*\*\*")
@@ -31,14 +35,25 @@ ENDED = re.compile(r"(?i)would you like to\s+(?:restart|start over)|\brestart, r
 WON = re.compile(r"(?i)\bwon\b|\bwin\b|victor|congratulations")
 AFTER_END = re.compile(r"\n[^\n]*would you like to\s+restart.*\Z", re.IGNORECASE | re.DOTALL)
 NOT_UNDERSTOOD = re.compile(
-    r"(?i)not a verb I recogni|I didn't understand|I only understood|you seem to have said too|"
-    r"I beg your pardon|don't know the word|sentence isn't one I|"
-    r"I don't understand|you used the word|there was no verb|nothing to do!|what do you want to|"
-    r"which do you mean|who do you mean|whom do you want|you excepted something|too many nouns"
+    r"""(?ix)\W*(?:
+    (?:sorry,\ )?i\ (?:didn't|don't|can't|do\ not|did\ not)\ understand
+    |i\ only\ understood|i\ (?:don't|do\ not)\ know\ (?:the\ word|how\ to)
+    |i\ beg\ your\ pardon|(?:what|huh|pardon)\?\W*\Z
+    |(?:i'm\ sorry,\ )?that's\ not\ (?:a\ verb|something\ you\ need)|that\ noun\ did\ not\ make
+    |you\ (?:used\ the\ word|seem\ to\ have\ said|excepted\ something)
+    |you\ can't\ (?:use\ multiple|begin\ with)
+    |the\ word\ .{1,60}\ isn't\ in\ the\ vocab|this\ story\ can't\ understand|nothing\ to\ do!
+    |there\ (?:was\ no|aren't\ any)\ verbs?|there\ (?:seems\ to\ be\ a|were\ too\ many)\ noun
+    |that\ sentence\ isn't|please\ try\ to\ express|sorry,\ that\ can't\ be\ corrected)"""
 )
-
-
-NOT_HERE = re.compile(r"(?i)can't see any such thing|you can't see any .* here|isn't here!")
+"""How parsers begin when they understand nothing. More than one paragraph is the story's answer."""
+NOT_HERE = re.compile(
+    r"(?i)\W*(?:you can't see (?:any such thing|any .{1,60} here)|.{1,60} isn't here!\W*\Z)"
+)
+SAVES = (("op0_opcodes", 5), ("ext_opcodes", 0))
+"""Where the interpreter has the instruction SAVE, in old and in new stories."""
+KEY_WAIT = 0xF6
+"""The number of the instruction that waits for a single key, in place of a line."""
 
 
 def check_story(rom: bytes, name: str) -> None:
@@ -87,7 +102,12 @@ def is_known(rom: bytes) -> bool:
 def walkthrough_of(rom: bytes) -> tuple[str, ...]:
     """The walkthrough that jericho has for a story, or nothing."""
     facts = known_games().get(_digest(rom), {})
-    return tuple(step for step in str(facts.get("walkthrough", "")).split("/") if step)
+    told = str(facts.get("walkthrough", ""))
+    return tuple(
+        command
+        for step in (told.split("/") if told else ())  # an empty one is a key
+        for command in ([step] if "," in step else THEN.split(step))
+    )
 
 
 def _open(rom: bytes, path: str | None, seed: int | None) -> Any:
@@ -100,10 +120,22 @@ def _open(rom: bytes, path: str | None, seed: int | None) -> Any:
             Path(path).write_bytes(rom)
         story: Any = jericho.FrotzEnv.__new__(jericho.FrotzEnv)
         story.frotz_lib = jericho.jericho._load_frotz_lib()  # pyright: ignore[reportPrivateUsage]
+        _keep_from_saving(story.frotz_lib)
         story._cache, story._bindings = {}, {}
         # without a seed the interpreter would take the clock for one
         story.load(path, seed if seed is not None or is_known(rom) else 1)
     return story
+
+
+def _keep_from_saving(library: Any) -> None:
+    """Make a copy of the interpreter fail to save, so that no story can write a file.
+
+    A story may save at words that only it knows. In the interpreter's tables of instructions the
+    next one after SAVE is RESTORE, which has the same form and fails where there is no file.
+    """
+    for table, save in SAVES:
+        instructions: Any = (ctypes.c_void_p * (save + 2)).in_dll(library, table)
+        instructions[save] = instructions[save + 1]
 
 
 class StoryWorld:
@@ -121,6 +153,8 @@ class StoryWorld:
 
     def begin(self) -> Answer:
         """Go back to the start: the story's first words."""
+        if self._story._emulator_halted():
+            self._story.reset()  # else it would never answer again
         self._story.set_state(self._start)
         self.prefix = ()
         self._state = self._situation(self._intro)
@@ -128,14 +162,16 @@ class StoryWorld:
 
     def run(self, command: str) -> Answer:
         """Type one command; one that is not understood, or names what is not here, is undone."""
+        if not command and self._story.frotz_lib.get_opcode() != KEY_WAIT:
+            return Answer(EMPTY, self._state, "malformed")
         before = self._story.get_state()
         raw = self._type(command)
-        over = self._over(raw)
-        understood = NOT_UNDERSTOOD.search(raw) is None
-        if not over and not (understood and NOT_HERE.search(raw) is None):
-            self._story.set_state(before)
-            error = "inadmissible" if understood else "malformed"
-            return Answer(clean(raw), self._state, error)
+        if not self._over(raw):
+            told = clean(raw)
+            error = error_of(told)
+            if error is not None:
+                self._story.set_state(before)
+                return Answer(told, self._state, error)
         state = self._situation(raw)
         if state.key != self._state.key:
             self.prefix = (*self.prefix, command)
@@ -147,10 +183,7 @@ class StoryWorld:
         if question == "possible":
             return (str(self._possible),)
         assert question == "actions", question
-        before = self._story.get_state()
-        found = self._story.get_valid_actions(use_parallel=False)
-        self._story.set_state(before)
-        return tuple(sorted(set(found)))
+        return tuple(find_actions(self._story, lambda told: error_of(clean(told)) is None))
 
     def close(self) -> None:
         """Free the interpreter."""
@@ -172,16 +205,16 @@ class StoryWorld:
         if self._known:
             self._possible = int(self._story.get_max_score())
             score = float(self._story.get_score())
-            return State(key, score, over, over and self._story.victory())
+            full = 0 < self._possible <= score
+            won = over and (self._story.victory() or full or _says_won(raw))
+            return State(key, score, over, won)
         told = raw if over else self._asked()
         found, possible = SCORED.search(told), POSSIBLE.search(told)
         score = float(found[1]) if found else self._state.score
         if possible:
             self._possible = int(possible[1])
-        ending = ENDING.search(raw)
-        full = self._possible > 0 and score >= self._possible
-        won = over and (full or (ending is not None and WON.search(ending[1]) is not None))
-        return State(key, score, over, won)
+        full = 0 < self._possible <= score
+        return State(key, score, over, over and (full or _says_won(raw)))
 
     def _asked(self) -> str:
         before = self._story.get_state()
@@ -197,12 +230,28 @@ class StoryWorld:
         return digest.hexdigest()
 
 
+def error_of(told: str) -> str | None:
+    """What was wrong with the command that has this answer, as far as the parser says."""
+    if "\n\n" in told:
+        return None
+    if NOT_HERE.match(told):
+        return "inadmissible"
+    return "malformed" if NOT_UNDERSTOOD.match(told) else None
+
+
+def _says_won(raw: str) -> bool:
+    ending = ENDING.search(raw)
+    return ending is not None and WON.search(ending[1]) is not None
+
+
 def clean(raw: str) -> str:
     r"""The interpreter's words without prompt, status line and the questions after the end.
 
     >>> clean("\nTaken.\n\n>" + " " * 60 + "Kitchen1/3")
     'Taken.'
     """
-    text = AFTER_END.sub("", TAIL.sub("", raw))
+    last = raw.rfind("\n")
+    pads = (pad.start() for pad in PAD.finditer(raw) if pad.end() > last)
+    text = AFTER_END.sub("", raw[: next(pads, None)].rstrip().removesuffix(">"))
     lines = [line.rstrip() for line in text.strip().split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

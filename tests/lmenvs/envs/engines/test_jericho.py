@@ -7,7 +7,7 @@ from lmenvs.envs.engines.jericho import read_command
 
 pytest.importorskip("jericho")
 
-from lmenvs.envs.engines.jericho_world import check_story, clean
+from lmenvs.envs.engines.jericho_world import check_story, clean, error_of
 from lmenvs.envs.engines.replay import REPLAYS
 
 CELLAR = """
@@ -19,7 +19,7 @@ The Kitchen is a room. "A plain kitchen. A trapdoor leads down."
 The table is a supporter in the Kitchen. The lamp is a device on the table.
 After taking the lamp for the first time: increase the score by 1; say "You take the lamp."
 The Cellar is below the Kitchen. The Cellar is dark. "Damp walls."
-The gold is in the Cellar.
+The gold is in the Cellar. An old key and a new key are in the Cellar.
 After taking the gold: increase the score by 2; end the story finally saying "You have won".
 The knife is on the table.
 Instead of taking the knife: end the story saying "You have died".
@@ -61,7 +61,19 @@ def make(path, **arguments):
         ("say save", "", "malformed"),
         ("n then restart", "", "malformed"),
         ("n. n", "", "malformed"),
-        ("n; n", "", "malformed"),
+        ("n; n", "n; n", None),
+        ("turtle, se and get scroll then nw", "turtle, se and get scroll then nw", None),
+        ("n then e", "", "malformed"),
+        ("restorx", "", "malformed"),
+        ("transcripts", "", "malformed"),
+        ("$verify", "", "malformed"),
+        ("#record", "", "malformed"),
+        ('say "quit"', "", "malformed"),
+        ("q, n", "", "malformed"),
+        ("look up edward in record", "look up edward in record", None),
+        ("give $50", "give $50", None),
+        ("\\s", "", "unsafe"),
+        ("take \\lamp", "", "unsafe"),
         ("n\x00", "", "unsafe"),
         ("n\nn", "", "unsafe"),
         ("é", "", "unsafe"),
@@ -119,6 +131,57 @@ def test_a_question_of_the_story_can_be_answered(cellar):
     assert env.step("no")[0] == "No."
 
 
+def test_a_question_of_the_parser_can_be_answered(cellar):
+    env = make(cellar)
+    env.reset(seed=0)
+    for action in WAY[:3]:
+        env.step(action)
+    text, _, _, _, info = env.step("take key")
+    assert text == "Which do you mean, the old key or the new key?" and info["valid"]
+    assert env.step("new")[0] == "Taken."
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ("I didn't understand that sentence.", "malformed"),
+        ('[I don\'t know the word "flurb".]', "malformed"),
+        ('[The word "flurb" isn\'t in the vocabulary that you can use.]', "malformed"),
+        ("What?", "malformed"),
+        ("You can't see any such thing.", "inadmissible"),
+        ("You can't see any lamp here!", "inadmissible"),
+        ("The troll isn't here!", "inadmissible"),
+        ("What? You're joking, of course.", None),
+        ("You can't see any light here.\n\nMarvin wanders off.", None),
+        ("Which do you mean, the red key or the blue key?", None),
+        ("The man shrugs and says 'I don't understand what they mean.'", None),
+        ("Office\nA desk.\n\nWhat do you want to do now", None),
+    ],
+)
+def test_only_the_parser_itself_refuses_a_command(told, error):
+    assert error_of(told) == error
+
+
+def test_the_expert_leaves_out_what_changes_nothing(cellar):
+    env = make(cellar, walkthrough=["flurb", "take moon", "", *WAY])
+    env.reset(seed=0)
+    done, played = False, []
+    while not done:
+        played.append(env.expert_action())
+        done = env.step(played[-1])[2]
+    assert played == WAY
+
+
+def test_an_empty_text_is_no_command_where_no_key_is_wanted(cellar):
+    env = make(cellar)
+    env.reset(seed=0)
+    key = env.state_key()
+    for text in ("", "   "):
+        observation, _, _, _, info = env.step(text)
+        assert (observation, info["error"]) == ("Please type a command.", "malformed")
+    assert env.state_key() == key
+
+
 def test_chance_is_fixed_or_drawn_with_the_task(cellar):
     fixed, drawn = make(cellar), make(cellar, chance="drawn")
 
@@ -161,7 +224,7 @@ def test_actions_of_an_unknown_story_are_unknown(cellar):
 def test_hostile_texts_are_answered_at_once(cellar):
     env = make(cellar, turn_limit=1000)
     env.reset(seed=0)
-    for text in ("x" * 100_000, "x " * 50_000, "then " * 20_000, "." * 100_000, "\x00" * 9):
+    for text in ("x" * 100_000, "x " * 50_000, "then " * 20_000, "." * 100_000, "\\x", "\\s"):
         before = time.perf_counter()
         assert env.step(text)[4]["valid"] is False
         assert time.perf_counter() - before < 0.5
