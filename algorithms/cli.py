@@ -13,10 +13,13 @@ import io
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
+from agents.secrets import masked, masked_arguments
 from lmenvs.version import __version__
 
 EXTRAS = {
@@ -63,6 +66,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # this process is the command's own
+        sys.excepthook = show_without_secrets
     try:
         code = _dispatch(given)
         sys.stdout.flush()  # at the interpreter's end it would be too late to answer an error
@@ -175,7 +180,14 @@ def explain(mistake: Exception) -> str:
         if package in EXTRAS:
             extra, why = EXTRAS[package]
             return f"{package} is not installed, and {why}; pip install 'lmenvs[{extra}]'"
-    return " ".join(str(mistake).split()) or type(mistake).__name__
+    return masked(" ".join(str(mistake).split())) or type(mistake).__name__
+
+
+def show_without_secrets(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print a traceback as Python does, keys and logins masked."""
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _stopped(stop: KeyboardInterrupt, given: Sequence[str]) -> int:
@@ -183,7 +195,7 @@ def _stopped(stop: KeyboardInterrupt, given: Sequence[str]) -> int:
 
     line = "stopped"
     if isinstance(stop, Interrupted):
-        again = [*given, *([] if "--resume" in given else ["--resume"])]
+        again = [*masked_arguments(given), *([] if "--resume" in given else ["--resume"])]
         line = f"{stop}; go on with: lmenvs {shlex.join(again)}"
     print(f"lmenvs: {line}", file=sys.stderr)
     return 130

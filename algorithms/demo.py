@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.secrets import masked
 from lmenvs.types import Episode
 
 from . import support
@@ -98,9 +99,7 @@ def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
         episodes=sizes.archer_episodes,
         critic_steps=sizes.archer_critic_steps,
         warmup_iterations=max(1, sizes.archer_iterations // 6),
-        critic_batch=sizes.archer_critic_batch,
-        actor_batch=sizes.archer_critic_batch,
-        warmup_critic_steps=2 * sizes.archer_critic_steps,
+        batch_size=sizes.archer_critic_batch,
         residual_q=True,
         trust=TRUST,
         max_new_tokens=LONGEST_ACTION,
@@ -282,7 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"stopped; the same command goes on from {given.out}", file=sys.stderr)
         return 130
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {masked(str(error))}", file=sys.stderr)
         return 2
     print(f"{time.monotonic() - began:.0f} s in all")
     return 0

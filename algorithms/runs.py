@@ -16,12 +16,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+from agents.secrets import hidden_values, masked, masked_arguments, masked_data
 from lmenvs.lines import append_lines, cannot_write
-from lmenvs.types import Episode, write_episodes
+from lmenvs.types import Episode, to_json
 from lmenvs.version import __version__
 
 from .checkpoints import (
@@ -141,7 +143,8 @@ class Run:
 
     def episodes(self, episodes: Iterable[Episode]) -> None:
         """Append episodes to episodes.jsonl."""
-        write_episodes(self.path / "episodes.jsonl", episodes, append=True)
+        lines = (hidden_values(to_json(replace(e, env=masked(e.env)))) for e in episodes)
+        append_lines(self.path / "episodes.jsonl", lines)
 
     def credit(self, credit: Iterable[tuple[str, Numbers, Numbers | None]]) -> None:
         """Append (episode id, advantages_T, values_T or None) to credit.jsonl, for the report."""
@@ -154,7 +157,7 @@ class Run:
         )
 
     def _append(self, name: str, rows: Iterable[Mapping[str, object]]) -> None:
-        append_lines(self.path / name, map(json.dumps, rows))
+        append_lines(self.path / name, (hidden_values(json.dumps(row)) for row in rows))
 
     def save(self, save_model: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint; a crash at any moment leaves the old or the new one whole.
@@ -214,7 +217,7 @@ def open_run(
     if keep_checkpoints < 1:
         raise ValueError(f"keep_checkpoints = {keep_checkpoints}; expected an integer >= 1")
     path = Path(out)
-    plain = cast("dict[str, object]", json.loads(json.dumps(dict(config), default=_jsonable)))
+    plain = masked_data(json.loads(json.dumps(dict(config), default=_jsonable)))
     if path.exists() and not path.is_dir():
         raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
     if _unused(path):
@@ -225,7 +228,7 @@ def open_run(
         record = {
             "config": plain,
             "versions": versions(),
-            "command": sys.argv,
+            "command": masked_arguments(sys.argv),
             "commit": commit(),
             "machine": machine(),
         }

@@ -1,12 +1,13 @@
 """`lmenvs list` and `lmenvs play`: see what there is, and see it played."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from agents.secrets import masked
 from lmenvs.references import references
 from lmenvs.registration import TABLE
 from lmenvs.spec import EnvSpec
@@ -135,7 +136,7 @@ def play(options: Play) -> int:
     print(_ending(episodes[0]))
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_episodes(options.out, episodes)
+        write_episodes(options.out, [replace(e, env=masked(e.env)) for e in episodes])
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from agents.secrets import masked, masked_data
 from lmenvs import scores
 from lmenvs.references import references
 from lmenvs.registration import make
@@ -91,16 +92,18 @@ def evaluate(options: Evaluate) -> int:
                 episodes=options.episodes,
                 seed=options.seed,
                 split=options.split,
-                name=options.policy,
+                name=masked(options.policy),
                 width=options.width,
                 max_turns=options.max_turns,
                 on_episode=keep,
             )
             results.append(report.summary())
             crashes += len(report.crashes)
-    write_new(run.path / "summary.json", json.dumps({"results": results}, indent=2) + "\n")
-    write_report([run.path], run.path / "report.html", f"{options.policy} evaluated")
-    print_scores(results)
+    write_new(
+        run.path / "summary.json", json.dumps({"results": masked_data(results)}, indent=2) + "\n"
+    )
+    write_report([run.path], run.path / "report.html", f"{masked(options.policy)} evaluated")
+    print_scores(masked_data(results))
     print(f"written to {run.path}")
     if crashes:
         print(f"lmenvs: {crashes} of {total} episodes crashed; see summary.json", file=sys.stderr)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from agents.secrets import masked_arguments
+
 from .. import support
 
 
@@ -97,7 +99,7 @@ def bench(options: Bench) -> int:
             "versions": support.versions(),
             "machine": support.machine(),
             "commit": support.commit(),
-            "command": sys.argv,
+            "command": masked_arguments(sys.argv),
         }
         write_new(options.out, json.dumps(record, indent=2) + "\n")
     return 0

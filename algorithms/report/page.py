@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from agents.secrets import masked
 from lmenvs.types import Episode
 from lmenvs.version import __version__
 
@@ -67,8 +68,8 @@ def build(
     scores = score_rows(runs)
     html = _template().render(
         mark=Markup(MARK),
-        title=title,
-        notes=[note for note in paragraphs if note],
+        title=masked(title),
+        notes=[masked(note) for note in paragraphs if note],
         version=__version__,
         runs=[_run(run) for run in runs],
         scores=_score_tables(scores),

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agents.secrets import masked, masked_data
 from lmenvs.lines import read_lines
 from lmenvs.types import Episode, read_episodes
 
@@ -61,18 +62,19 @@ def read_run(folder: Path) -> RunRecord:
     """
     record = read_config(folder)
     episodes = folder / "episodes.jsonl"
+    played = read_episodes(episodes) if episodes.is_file() else ()
     return RunRecord(
         name=folder.resolve().name,
-        record=record,
+        record=masked_data(record),
         metrics=tuple(_json_lines(folder / "metrics.jsonl")),
-        episodes=tuple(read_episodes(episodes)) if episodes.is_file() else (),
+        episodes=tuple(replace(episode, env=masked(episode.env)) for episode in played),
         credit={
             line["episode"]: Credit(
                 tuple(line["advantages"]), tuple(line["values"]) if line["values"] else None
             )
             for line in _json_lines(folder / "credit.jsonl")
         },
-        results=tuple(_results(folder / "summary.json")),
+        results=tuple(masked_data(_results(folder / "summary.json"))),
     )
 
 
