@@ -7,10 +7,11 @@ from lmenvs.core import Snapshot
 from lmenvs.types import Episode
 
 from .making import make_policy
+from .playing import replay
 from .protocols import Policy
-from .rollout import Limits, Start, play, replay
+from .rollout import play
 from .sources import EnvLike, EnvSource, open_source
-from .starts import OnEpisode, version_suffix
+from .starts import Limits, OnEpisode, Start, Worker, version_suffix
 
 __all__ = ["branch", "retry"]
 
@@ -30,6 +31,9 @@ def branch(
     record: bool = True,
     forget: bool = True,
     on_episode: OnEpisode | None = None,
+    env_workers: int = 0,
+    worker: Worker = "process",
+    step_timeout: float | None = None,
 ) -> list[Episode]:
     """Play k continuations from chosen turns, in the order (episode, turn, continuation).
 
@@ -52,10 +56,15 @@ def branch(
         record: See `Limits`.
         forget: See `Limits`.
         on_episode: See `Limits`.
+        env_workers: See `Limits`; replaying is done in this process.
+        worker: See `Limits`.
+        step_timeout: See `Limits`.
     """
     if k < 1:
         raise ValueError(f"k={k} continuations; expected at least 1")
-    limits = Limits(width, max_turns, policy_seed, record, forget, on_episode)
+    limits = Limits(
+        width, max_turns, policy_seed, record, forget, on_episode, env_workers, worker, step_timeout
+    )
     policy = make_policy(policy) if isinstance(policy, str) else policy
     suffix = version_suffix(policy.version, policy_seed)
     known = {episode.id: episode for episode in ancestors}
@@ -96,6 +105,9 @@ def retry(
     record: bool = True,
     forget: bool = True,
     on_episode: OnEpisode | None = None,
+    env_workers: int = 0,
+    worker: Worker = "process",
+    step_timeout: float | None = None,
 ) -> list[Episode]:
     """Try each episode's task once more, from the start or from a turn, `attempt` counted up.
 
@@ -113,8 +125,13 @@ def retry(
         record: See `Limits`.
         forget: See `Limits`.
         on_episode: See `Limits`.
+        env_workers: See `Limits`; replaying is done in this process.
+        worker: See `Limits`.
+        step_timeout: See `Limits`.
     """
-    limits = Limits(width, max_turns, policy_seed, record, forget, on_episode)
+    limits = Limits(
+        width, max_turns, policy_seed, record, forget, on_episode, env_workers, worker, step_timeout
+    )
     policy = make_policy(policy) if isinstance(policy, str) else policy
     suffix = version_suffix(policy.version, policy_seed)
     known = {episode.id: episode for episode in ancestors}

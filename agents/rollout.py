@@ -1,23 +1,25 @@
-"""Rollouts: the only place outside `lmenvs` where an environment is stepped.
+# over 300 lines: the one loop under all rollouts stands below the two calls that users know
+"""Rollouts: policies and environments take turns, each conversation at its own pace.
 
 `collect` plays independent or grouped episodes, `evaluate` plays paired seeds and summarises them;
 `branch` and `retry` stand in agents/branching.py. `play` is the one loop under all four. What an
-episode holds depends on (seed, noise, attempt, turn) and the policy, never on width or order.
+episode holds depends on (seed, noise, attempt, turn) and the policy, never on width, order or
+workers; a policy that streams (`StreamingPolicy`) is asked in an order that these alone decide.
 """
 
-import contextlib
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from lmenvs.core import Snapshot, TextEnv
-from lmenvs.types import Episode
+from lmenvs.types import Action, Episode
 
 from .evaluation import Crash, Report, summarise
+from .faults import Faults
 from .making import make_policy
-from .protocols import Metered, Policy
-from .slots import Environments, Slot
+from .playing import replay
+from .protocols import Conversation, Metered, Policy, StreamingPolicy
+from .slots import Slot
 from .sources import EnvLike, EnvSource, open_source
-from .starts import Limits, OnEpisode, Start, starts_of, version_suffix
+from .starts import Limits, OnEpisode, Start, Worker, starts_of, version_suffix
+from .workers import Environments, open_environments
 
 __all__ = ["Crash", "Limits", "Report", "Start", "collect", "evaluate", "play", "replay"]
 
@@ -36,6 +38,10 @@ def collect(
     record: bool = True,
     forget: bool = True,
     on_episode: OnEpisode | None = None,
+    env_workers: int = 0,
+    worker: Worker = "process",
+    step_timeout: float | None = None,
+    crashes: list[Crash] | None = None,
 ) -> list[Episode]:
     """Play one episode for each seed and group member, in the order (seed, member).
 
@@ -57,17 +63,34 @@ def collect(
         record: See `Limits`.
         forget: See `Limits`.
         on_episode: See `Limits`.
+        env_workers: See `Limits`.
+        worker: See `Limits`.
+        step_timeout: See `Limits`.
+        crashes: Where given, an exception in an environment is appended here, its episode is left
+            out, and the rest go on.
+
+    Raises:
+        RuntimeError: where `crashes` is given and more than half of the episodes broke.
     """
     if group_size < 1:
         raise ValueError(f"group_size={group_size}; expected at least 1")
     source = open_source(env, split)
     policy = make_policy(policy) if isinstance(policy, str) else policy
-    limits = Limits(width, max_turns, policy_seed, record, forget, on_episode)
+    limits = Limits(
+        width,
+        max_turns,
+        policy_seed,
+        record,
+        forget,
+        on_episode,
+        env_workers,
+        worker,
+        step_timeout,
+    )
     suffix = version_suffix(policy.version, policy_seed)
-    starts = starts_of(source.label, seeds, group_size=group_size, noise=noise, suffix=suffix)
-    return [
-        episode for episode in play(source, policy, list(starts), limits) if episode is not None
-    ]
+    starts = list(starts_of(source.label, seeds, group_size=group_size, noise=noise, suffix=suffix))
+    played = play(source, policy, starts, limits, crashes, allowed=len(starts) // 2)
+    return [episode for episode in played if episode is not None]
 
 
 def evaluate(
@@ -84,6 +107,9 @@ def evaluate(
     policy_seed: int = 0,
     record: bool = True,
     on_episode: OnEpisode | None = None,
+    env_workers: int = 0,
+    worker: Worker = "process",
+    step_timeout: float | None = None,
 ) -> Report:
     """Play seeds `seed, seed + 1, ...` and summarise: every policy meets the same tasks, in pairs.
 
@@ -103,6 +129,9 @@ def evaluate(
         policy_seed: See `Limits`.
         record: See `Limits`.
         on_episode: See `Limits`.
+        env_workers: See `Limits`.
+        worker: See `Limits`.
+        step_timeout: See `Limits`.
     """
     if episodes is not None and (seeds is not None or episodes < 1):
         got = "both" if seeds is not None else str(episodes)
@@ -111,7 +140,9 @@ def evaluate(
     source = open_source(env, split, prefer="test")
     name = name or (policy if isinstance(policy, str) else type(policy).__name__)
     policy = make_policy(policy) if isinstance(policy, str) else policy
-    limits = Limits(width, max_turns, policy_seed, record, True, on_episode)
+    limits = Limits(
+        width, max_turns, policy_seed, record, True, on_episode, env_workers, worker, step_timeout
+    )
     before = policy.usage if isinstance(policy, Metered) else None
     suffix = version_suffix(policy.version, policy_seed)
     crashes: list[Crash] = []
@@ -129,132 +160,164 @@ def play(
     starts: Sequence[Start],
     limits: Limits,
     crashes: list[Crash] | None = None,
+    *,
+    allowed: int | None = None,
 ) -> list[Episode | None]:
     """Play every start, `limits.width` at a time, a slot refilled as soon as its episode ends.
 
+    Every conversation is answered as soon as the policy has its answer: nobody waits for the
+    slowest. With `env_workers` the environments work while a streaming policy answers others: what
+    they were sent to do between two calls of `advance` is waited for after the second.
+
     Returns the episodes in the order of the starts. Where `crashes` is given, an exception in an
-    environment is recorded there and leaves None in the episode's place.
+    environment is recorded there and leaves None in the episode's place; with more than `allowed`
+    of them the rollout is given up.
     """
     if len({start.id for start in starts}) < len(starts):
         raise ValueError("expected every episode once, got one twice; leave the repetition out")
-    played: list[Episode | None] = [None] * len(starts)
-    waiting = iter(enumerate(starts))
-    width = 1 if source.instance else limits.width
-    alive: list[Slot] = []
-    environments = Environments(source)
+    environments = open_environments(source, limits)
+    faults = Faults(source.label, crashes, len(starts) if allowed is None else allowed)
+    rollout = _Rollout(source, policy, starts, limits, environments, faults)
     try:
-        while True:
-            drawn = list(itertools.islice(waiting, width - len(alive)))
-            for index, start in drawn:
-                slot = Slot(index, start, source, environments.take(), policy.version, limits)
-                with _guarded(slot, crashes):
-                    slot.begin()
-                    alive.append(slot)
-                if slot.crashed:
-                    environments.drop(slot.env)
-            if alive:
-                over = _turn(alive, policy, crashes)
-                alive = [slot for slot in alive if slot not in over]
-                if limits.forget:
-                    policy.forget([slot.start.id for slot in over])
-            elif not drawn:
-                return played
-            else:
-                continue  # every reset of this round crashed
-            for slot in over:
-                played[slot.index] = slot.episode
-                if slot.episode is None:
-                    environments.drop(slot.env)
-                    continue
-                environments.give_back(slot.env)
-                if limits.on_episode is not None:
-                    limits.on_episode(slot.episode)
+        return rollout.play()
     finally:
-        if limits.forget and alive:  # an exception left them half-played
-            policy.forget([slot.start.id for slot in alive])
-        environments.close()
+        try:
+            rollout.forget_unfinished()
+        finally:
+            environments.close()
 
 
-def _turn(alive: Sequence[Slot], policy: Policy, crashes: list[Crash] | None) -> list[Slot]:
-    """Play one turn in every slot; the slots whose episodes are over, crashed ones too."""
-    actions = policy.act([slot.conversation() for slot in alive])
-    if len(actions) != len(alive):
-        raise ValueError(
-            f"{type(policy).__name__}.act: {len(actions)} actions for {len(alive)} conversations; "
-            "expected one each"
-        )
-    for slot, action in zip(alive, actions, strict=True):
-        with _guarded(slot, crashes):
+class _Rounds:
+    """A policy that answers in rounds, behind the interface of one that streams."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self._asked: list[Conversation] = []
+
+    def submit(self, conversations: Sequence[Conversation]) -> None:
+        """Take these up for the next round."""
+        self._asked += conversations
+
+    def advance(self) -> list[tuple[str, Action]]:
+        """Answer all of them."""
+        asked, self._asked = self._asked, []
+        if not asked:
+            return []
+        actions = self._policy.act(asked)
+        if len(actions) != len(asked):
+            raise ValueError(
+                f"{type(self._policy).__name__}.act: {len(actions)} actions for {len(asked)} "
+                "conversations; expected one each"
+            )
+        return [(one.id, action) for one, action in zip(asked, actions, strict=True)]
+
+
+class _Rollout:
+    """The state of `play`: who is with the policy, who with the environments, who has ended."""
+
+    def __init__(
+        self,
+        source: EnvSource,
+        policy: Policy,
+        starts: Sequence[Start],
+        limits: Limits,
+        environments: Environments,
+        faults: Faults,
+    ):
+        self._source, self._policy, self._limits = source, policy, limits
+        self._environments, self._faults = environments, faults
+        streams = isinstance(policy, StreamingPolicy)
+        self._speaker = policy if streams else _Rounds(policy)
+        # who answers in rounds has nothing to do while environments work: all are waited for
+        self._overlaps = streams and environments.parallel
+        self._width = 1 if source.instance else limits.width
+        self._waiting = enumerate(starts)
+        self._alive: dict[str, Slot] = {}
+        self._asked: dict[str, Slot] = {}  # those of them that the policy is to answer
+        self._played: list[Episode | None] = [None] * len(starts)
+
+    def play(self) -> list[Episode | None]:
+        """Play until every start has been played."""
+        moving: list[Slot] = []  # what their environments do is waited for after the next advance
+        while True:
+            begun = self._begin()
+            while begun and not self._overlaps:
+                self._listen(begun)
+                begun = self._begin()  # in the place of those whose reset broke
+            if not self._alive:
+                return self._played
+            sent = self._answer()
+            if self._overlaps:
+                self._listen(moving + begun)
+                moving = sent
+            else:
+                self._listen(sent)
+
+    def forget_unfinished(self) -> None:
+        """After an exception: nothing of what was half-played is left with the policy."""
+        if self._alive:
+            self._policy.forget(list(self._alive))
+
+    def _begin(self) -> list[Slot]:
+        """Fill the free places; the slots whose environments now begin."""
+        begun: list[Slot] = []
+        while len(self._alive) < self._width:
+            index, start = next(self._waiting, (None, None))
+            if index is None or start is None:
+                break
+            if self._faults.quarantined(start):
+                continue
+            seat = self._environments.take()
+            slot = Slot(index, start, self._source, seat, self._policy.version, self._limits)
+            self._alive[start.id] = slot
+            slot.begin()
+            begun.append(slot)
+        return begun
+
+    def _answer(self) -> list[Slot]:
+        """Let the policy go on; the slots whose environments now have its answers."""
+        if not self._asked:
+            return []
+        sent: list[Slot] = []
+        over: list[Slot] = []
+        for name, action in self._speaker.advance():
+            if name not in self._asked:
+                raise ValueError(
+                    f"{type(self._policy).__name__}.advance answers conversation {name}, which "
+                    "this rollout did not submit; expected a policy that nobody else is asking"
+                )
+            slot = self._asked.pop(name)
             if action.finish == "context":
                 slot.end(terminated=False, success=False)
+                over.append(slot)
             else:
-                before = slot.privileged()
-                slot.receive(action, before, slot.env.step(action.text))
-    return [slot for slot in alive if slot.episode is not None or slot.crashed]
+                slot.say(action)
+                sent.append(slot)
+        self._finish(over)
+        return sent
 
+    def _listen(self, slots: Sequence[Slot]) -> None:
+        """Wait for these environments; go on with what is not over."""
+        for slot in slots:
+            with self._faults.watch(slot):
+                slot.listen()
+        self._finish([slot for slot in slots if slot.episode is not None or slot.crashed])
+        going = [slot for slot in slots if slot.start.id in self._alive]
+        if going:
+            self._asked |= {slot.start.id: slot for slot in going}
+            self._speaker.submit([slot.conversation() for slot in going])
 
-@contextlib.contextmanager
-def _guarded(slot: Slot, crashes: list[Crash] | None) -> Iterator[None]:
-    """Record an environment's exception as a crash, or let it pass with a note of where it was."""
-    try:
-        yield
-    except ImportError:  # the user's to mend, and the same for every seed
-        raise
-    except Exception as error:
-        name, start, turn = slot.source.label, slot.start, len(slot.turns)
-        if crashes is None:
-            error.add_note(f"in {name}, seed {start.seed}, noise {start.noise}, turn {turn}")
-            raise
-        slot.crashed = True  # its environment is not used again
-        line = f"{type(error).__name__}: {error}"
-        crashes.append(Crash(name, start.seed, start.noise, turn, line, error))
-
-
-def replay(
-    source: EnvSource, episode: Episode, turns: Iterable[int], forks: Mapping[int, int], noise: int
-) -> dict[int, Snapshot]:
-    """Play an episode's actions again and save the state before each of the chosen turns.
-
-    Args:
-        source: Where to take an environment from.
-        episode: What was played.
-        turns: Before which turns to save; `len(episode.turns)` is the state after the last.
-        forks: turn -> noise, where the chance was drawn anew on the way.
-        noise: The draw of chance at the reset.
-
-    Raises:
-        ValueError: where the environment answers otherwise than the episode says.
-    """
-    wanted = set(turns)
-    env = source.make()
-    game = env.unwrapped
-    assert isinstance(game, TextEnv)
-    saved: dict[int, Snapshot] = {}
-    try:
-        observation, _ = env.reset(seed=episode.seed, options={"noise": noise})
-        for index in range(max(wanted, default=-1) + 1):
-            if index in forks:
-                game.restore(game.snapshot(), noise=forks[index])
-            if index in wanted:
-                saved[index] = game.snapshot()
-            if index == len(episode.turns):
-                _same(episode, index, (observation,), (episode.final_observation,))
-                break
-            turn = episode.turns[index]
-            _same(episode, index, (observation,), (turn.observation,))
-            observation, reward, *_ = env.step(turn.action.text)
-            _same(episode, index, (float(reward),), (turn.reward,))
-    finally:
-        if not source.instance:
-            env.close()
-    return saved
-
-
-def _same(
-    episode: Episode, turn: int, got: tuple[object, ...], expected: tuple[object, ...]
-) -> None:
-    if got != expected:
-        raise ValueError(
-            f"episode {episode.id} does not replay: turn {turn} gives {got[0]!r}, but it says "
-            f"{expected[0]!r}; use the environment and the version that it was played with"
-        )
+    def _finish(self, over: Sequence[Slot]) -> None:
+        """Write these episodes down and free their places."""
+        for slot in over:
+            del self._alive[slot.start.id]
+        if over and self._limits.forget:
+            self._policy.forget([slot.start.id for slot in over])
+        for slot in over:
+            self._played[slot.index] = slot.episode
+            if slot.episode is None:
+                self._environments.drop(slot.seat)
+                continue
+            self._environments.give_back(slot.seat)
+            if self._limits.on_episode is not None:
+                self._limits.on_episode(slot.episode)

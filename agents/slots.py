@@ -1,17 +1,15 @@
-"""An episode under way: Slot keeps one and the environment it is played in; nothing here steps."""
+"""An episode under way: what was said, what its environment answers; nothing here steps."""
 
-import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from lmenvs.core import TextEnv
 from lmenvs.types import Action, Episode, Message, Turn
 
+from .playing import Opening, Reply
 from .protocols import Conversation
-from .sources import AnyEnv, EnvSource
+from .sources import EnvSource
 from .starts import Limits, Start
-
-StepResult = tuple[str, Any, bool, bool, dict[str, Any]]
+from .workers import Seat
 
 
 @dataclass(slots=True, eq=False)
@@ -21,40 +19,49 @@ class Slot:
     index: int
     start: Start
     source: EnvSource
-    env: AnyEnv
+    seat: Seat
     version: int
     limits: Limits
     instructions: str = ""
     observation: str = ""
-    messages: tuple[Message, ...] = ()
+    messages: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     episode: Episode | None = None
     crashed: bool = False
-
-    @property
-    def game(self) -> TextEnv:
-        """The environment without its wrappers."""
-        game = self.env.unwrapped
-        assert isinstance(game, TextEnv)
-        return game
+    _said: Action | None = None
+    _answer: "Callable[[], Opening] | Callable[[], Reply] | None" = None
 
     def begin(self) -> None:
-        """Bring the environment to where this episode starts."""
+        """Send the environment to where this episode starts."""
         start = self.start
-        if start.snapshot is None:
-            self.observation, _ = self.env.reset(seed=start.seed, options={"noise": start.noise})
+        self._answer = self.seat.begin(start.seed, start.noise, start.snapshot)
+
+    def say(self, action: Action) -> None:
+        """Give the policy's action to the environment."""
+        self._said = action
+        self._answer = self.seat.play(action.text)
+
+    def listen(self) -> None:
+        """Wait for what the environment answers and write it down; raises what it raised."""
+        assert self._answer is not None
+        answer = self._answer()
+        if isinstance(answer, Opening):
+            self._open(answer)
         else:
-            self.game.restore(start.snapshot, noise=start.noise)
-            self.observation = start.snapshot.observation
+            self._receive(answer)
+
+    def _open(self, opening: Opening) -> None:
+        start = self.start
+        self.observation = opening.observation
         told = start.instructions
-        self.instructions = self.game.instructions if told is None else told
-        self.messages = (Message("system", self.instructions),)
+        self.instructions = opening.instructions if told is None else told
+        self.messages = [Message("system", self.instructions)]
         for turn in start.earlier:
             # ids that were sampled behind another prompt are no part of this conversation's
             action = turn.action if start.shares_prompt else None
-            said = Message("assistant", turn.action.text, action)
-            self.messages += (Message("user", turn.observation), said)
-        self.messages += (Message("user", self.observation),)
+            self.messages.append(Message("user", turn.observation))
+            self.messages.append(Message("assistant", turn.action.text, action))
+        self.messages.append(Message("user", self.observation))
         self.turns = list(start.earlier)
 
     def conversation(self) -> Conversation:
@@ -66,46 +73,39 @@ class Slot:
             shared = (start.parent[0], 2 * start.parent[1] + 2)
         return Conversation(
             id=start.id,
-            messages=self.messages,
+            messages=tuple(self.messages),
             seed=(self.limits.policy_seed, start.seed, start.noise, start.attempt, len(self.turns)),
             parent=shared,
-            env=self.game,
+            env=self.seat.game,
         )
 
-    def privileged(self) -> tuple[float | None, str | None]:
-        """The true progress and the state key of this moment, where they are recorded."""
-        if not self.limits.record:
-            return None, None
-        return self.game.progress(), self.game.state_key()
-
-    def receive(
-        self, action: Action, before: tuple[float | None, str | None], result: StepResult
-    ) -> None:
+    def _receive(self, reply: Reply) -> None:
         """Write down one turn; sets `episode` where it was the last."""
-        asked, (progress, state_key) = self.observation, before
-        self.observation, reward, terminated, truncated, info = result
+        action = self._said
+        assert action is not None
         self.turns.append(
             Turn(
-                asked,
+                self.observation,
                 action,
-                float(reward),
-                valid=info.get("valid", True),
-                error=info.get("error"),
-                progress=progress,
-                state_key=state_key,
-                feedback=info.get("feedback"),
-                tool_calls=tuple(info.get("tool_calls", ())),
-                cost=float(info.get("cost", 0.0)),
+                reply.reward,
+                valid=reply.valid,
+                error=reply.error,
+                progress=reply.progress,
+                state_key=reply.state_key,
+                feedback=reply.feedback,
+                tool_calls=reply.tool_calls,
+                cost=reply.cost,
             )
         )
+        self.observation = reply.observation
         limit = self.limits.max_turns
         at_limit = limit is not None and len(self.turns) >= limit
-        if terminated or truncated or at_limit:
+        if reply.terminated or reply.truncated or at_limit:
             # the task's own end wins: where both strike on one turn there is nothing to bootstrap
-            self.end(bool(terminated), bool(terminated and info.get("success", False)))
+            self.end(reply.terminated, reply.terminated and reply.success)
         else:
-            said = Message("assistant", action.text, action)
-            self.messages += (said, Message("user", self.observation))
+            self.messages.append(Message("assistant", action.text, action))
+            self.messages.append(Message("user", self.observation))
 
     def end(self, terminated: bool, success: bool) -> None:
         """Close the episode: terminated, or else truncated."""
@@ -126,42 +126,3 @@ class Slot:
             noise=self.start.noise,
             policy_version=self.version,
         )
-
-
-class Environments:
-    """The environments of one rollout: made when needed, used again, closed at the end."""
-
-    def __init__(self, source: EnvSource):
-        self._source = source
-        self._idle: list[AnyEnv] = []
-        self._made: list[AnyEnv] = []
-
-    def take(self) -> AnyEnv:
-        """An environment that no episode is using."""
-        if self._idle:
-            return self._idle.pop()
-        env = self._source.make()
-        if any(env is other for other in self._made):
-            raise ValueError(
-                "the function that makes environments returned the same one twice; "
-                "expected a new one from each call, or pass the environment itself"
-            )
-        if not self._source.instance:
-            self._made.append(env)
-        return env
-
-    def give_back(self, env: AnyEnv) -> None:
-        """This one is free again."""
-        self._idle.append(env)
-
-    def drop(self, env: AnyEnv) -> None:
-        """This one broke and is not used again."""
-        if not self._source.instance:
-            self._made = [other for other in self._made if other is not env]
-            with contextlib.suppress(Exception):  # what broke it has been recorded already
-                env.close()
-
-    def close(self) -> None:
-        """Close what was made here."""
-        for env in self._made:
-            env.close()

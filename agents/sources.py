@@ -3,12 +3,21 @@
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium
 
 from lmenvs.core import TextEnv
-from lmenvs.registration import find, format_env_string, make, parse_env_string
+from lmenvs.registration import (
+    TABLE,
+    find,
+    format_env_string,
+    make,
+    parse_env_string,
+    register_all,
+)
+from lmenvs.spec import EnvSpec
 
 AnyEnv = gymnasium.Env[str, str]
 EnvLike = str | Callable[[], AnyEnv] | AnyEnv
@@ -24,6 +33,8 @@ class EnvSource:
         label: The name with the split: what ids and groups start with.
         make: Gives an environment for one slot.
         instance: `make` always gives the one instance that the caller owns.
+        recipe: Makes an environment in another process too; None for an instance.
+        spare: Environments that were made to learn their name and that `make` gives first.
     """
 
     name: str
@@ -31,6 +42,30 @@ class EnvSource:
     label: str
     make: Callable[[], AnyEnv]
     instance: bool = False
+    recipe: Callable[[], AnyEnv] | None = None
+    spare: list[AnyEnv] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Makes the environment of an env string, wherever it is unpickled.
+
+    Attributes:
+        name: The env string.
+        kwargs: Arguments beside it.
+        spec: Its row: a table that was added to in one process is not in another's.
+    """
+
+    name: str
+    kwargs: dict[str, Any]
+    spec: EnvSpec
+
+    def __call__(self) -> AnyEnv:
+        """A new environment."""
+        if self.spec.id not in TABLE:
+            TABLE[self.spec.id] = self.spec
+            register_all()
+        return make(self.name, **self.kwargs)
 
 
 def takes_split(env_id: str) -> bool:
@@ -80,20 +115,27 @@ def open_source(env: EnvLike, split: str | None = None, *, prefer: str | None = 
     name = format_env_string(env_id, kwargs)
     beside = splits and "split" not in kwargs and chosen != "all"
     extra = {"split": chosen} if splits else {}
+    recipe = Recipe(name, extra, find(env_id))
     return EnvSource(
         name=name,
         split=str(chosen),
         label=f"{name}[{chosen}]" if beside else name,
-        make=lambda: make(name, **extra),
+        make=recipe,
+        recipe=recipe,
     )
 
 
 def _of_function(function: Callable[[], AnyEnv]) -> EnvSource:
     first = function()
     source = _of_instance(first)
-    unused = [first]
+    spare = [first]
     return EnvSource(
-        source.name, source.split, source.name, lambda: unused.pop() if unused else function()
+        source.name,
+        source.split,
+        source.name,
+        lambda: spare.pop() if spare else function(),
+        recipe=function,
+        spare=spare,
     )
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from lmenvs.core import Snapshot
 from lmenvs.types import Episode, Turn
 
 OnEpisode = Callable[[Episode], None]
+Worker = Literal["process", "thread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,13 @@ class Limits:
         forget: Tell the policy to drop its caches as episodes end. Without it branches can continue
             from them, and `policy.forget` is the caller's duty.
         on_episode: Called with each episode when it ends, in the order in which they end.
+        env_workers: How many processes or threads step the environments, while the policy answers
+            other conversations; 0 steps them in line, which is faster unless they are slow.
+        worker: What these are. Environments live in their process: it survives none of their
+            crashes, but is replaced, and the other environments in it are played again to where
+            they were. In threads they gain where they wait or leave Python.
+        step_timeout: The seconds that a process may take for a reset or a step. One that takes
+            longer is killed, and its seed is not played again in the rollout.
     """
 
     width: int = 64
@@ -29,6 +38,9 @@ class Limits:
     record: bool = True
     forget: bool = True
     on_episode: OnEpisode | None = None
+    env_workers: int = 0
+    worker: Worker = "process"
+    step_timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be played."""
@@ -38,6 +50,22 @@ class Limits:
             raise ValueError(
                 f"max_turns={self.max_turns}; expected at least 1, or None for no limit"
             )
+        if self.env_workers < 0:
+            raise ValueError(
+                f"env_workers={self.env_workers}; expected at least 1, or 0 to step in line"
+            )
+        if self.worker not in ("process", "thread"):
+            raise ValueError(f"worker={self.worker!r}; expected 'process' or 'thread'")
+        if self.step_timeout is not None:
+            if not self.step_timeout > 0:
+                raise ValueError(
+                    f"step_timeout={self.step_timeout}; expected seconds > 0, or None for no limit"
+                )
+            if not self.env_workers or self.worker != "process":
+                raise ValueError(
+                    f"step_timeout={self.step_timeout} needs environments in processes, which can "
+                    "be killed; give env_workers=1 or more, worker='process'"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ LONGEST_FILE = 300
 SHARED = {"algorithms.credit", "algorithms.rewards", "algorithms.report", "algorithms.losses"}
 SHARED |= {f"algorithms.{name}" for name in ("batch", "replay", "support", "runs", "metrics")}
 # `lmenvs bench` times bare environments: a rollout's own cost must not be in the number
-STEPPERS = {"agents/rollout.py", "algorithms/bench.py", "algorithms/bench_textworld.py"}
+STEPPERS = {"agents/playing.py", "algorithms/bench.py", "algorithms/bench_textworld.py"}
 SEEDER = "algorithms/support.py"
 
 

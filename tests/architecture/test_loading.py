@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# copies of a snapshot are made and read within one process
-IN_MEMORY = {"lmenvs/checks/states.py": {"import pickle", "pickle.loads"}}
+# copies of a snapshot are made and read within one process, or go through a pipe to its own child
+IN_MEMORY = {
+    name: {"import pickle", "pickle.loads"}
+    for name in (
+        "lmenvs/checks/states.py",
+        "agents/workers_child.py",
+        "agents/workers_process.py",
+    )
+}
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
 CALLS = {"torch.load", "torch.save", "torch.jit.load", "torch.package.PackageImporter"}
 CALLS |= {"eval", "exec", "pd.read_pickle", "pandas.read_pickle"}
