@@ -16,6 +16,7 @@ from hashlib import blake2b
 from types import ModuleType
 from typing import Any
 
+from .alfworld_plan import Fact, find_plan, goal_of
 from .replay import Answer, State
 
 NOTHING = "Nothing happens."
@@ -109,7 +110,8 @@ class PddlWorld:
         fast_downward: Any = importlib.import_module("fast_downward")
         from textworld.generator.game import EntityInfo
 
-        self._make_operators, self._make_atoms = fast_downward.Operator, fast_downward.Atom
+        self._make_atoms = fast_downward.Atom
+        self._goal = goal_of(sheet["pddl_problem"])
         self._library: Any = _LIBRARIES.pop() if _LIBRARIES else fast_downward.load_lib()
         with _undisturbed():
             self._logic: Any = logic.GameLogic(
@@ -127,6 +129,7 @@ class PddlWorld:
         self.prefix: tuple[str, ...] = ()
         self._state = State("")
         self._fluents: frozenset[str] = frozenset()
+        self._constant: set[Fact] = set()
         self._actions: dict[str, Any] = {}
         self._first = self.begin()
 
@@ -137,7 +140,9 @@ class PddlWorld:
         self._world.remove_facts(list(self._world.facts))
         self._world.add_facts(self._start)
         self.prefix = ()
-        self._fluents = frozenset(_predicate(atom) for atom in self._atoms())
+        atoms = self._atoms()
+        self._fluents = frozenset(_predicate(atom) for atom in atoms)
+        self._constant = {_fact(fact) for fact in self._start} - _positive(atoms)
         self._look_around()
         return Answer(self._derive("#intro#", {}), self._state)
 
@@ -163,12 +168,8 @@ class PddlWorld:
         if self._state.over:
             return ()
         with _undisturbed():
-            found = self._library.replan(False)
-        if not found:
-            return ()
-        operators = (self._make_operators * self._library.get_last_plan_length())()
-        self._library.get_last_plan(operators)
-        return tuple(self._plan_step(operator.name) for operator in operators)
+            plan = find_plan(self._logic.domain, self._goal, self._world.name2type, self._true())
+        return tuple(self._plan_step(operator) for operator in plan)
 
     def close(self) -> None:
         """Let another game have the planner."""
@@ -199,6 +200,10 @@ class PddlWorld:
         atoms = (self._make_atoms * self._library.get_state_size())()
         self._library.get_state(atoms)
         return [atom.name for atom in atoms]
+
+    def _true(self) -> set[Fact]:
+        """All that is true now."""
+        return self._constant | _positive(self._atoms())
 
     def _plan_step(self, operator: str) -> str:
         from textworld.logic import Placeholder, Variable
@@ -239,6 +244,16 @@ class PddlWorld:
             "entity_infos": self._infos,
         }
         return self._logic.grammar.derive(symbol, context).strip()
+
+
+def _fact(proposition: Any) -> Fact:
+    return (proposition.name, *(thing.name for thing in proposition.arguments))
+
+
+def _positive(atoms: Sequence[str]) -> set[Fact]:
+    """The true ones among the planner's atoms that are facts of the game."""
+    found = (re.fullmatch(r"Atom ([\w-]+)\((.*)\)", atom) for atom in atoms)
+    return {(match[1], *match[2].split(", ")) for match in found if match and match[2]}
 
 
 def _predicate(atom: str) -> str:

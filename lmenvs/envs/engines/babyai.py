@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lmenvs.arguments import check_choice, check_count
 from lmenvs.core import OnInvalid, Outcome, TextEnv
 from lmenvs.splits import Split, check_split, split_of
 
@@ -107,10 +108,8 @@ class BabyAI(TextEnv):
             raise ValueError(
                 f"level={level!r}; expected a BabyAI level of MiniGrid, such as {near[0]!r}"
             )
-        if reward not in ("sparse", "timed"):
-            raise ValueError(f"reward={reward!r}; expected 'sparse' or 'timed'")
-        if not isinstance(turn_limit, int) or isinstance(turn_limit, bool) or turn_limit < 1:
-            raise ValueError(f"turn_limit={turn_limit!r}; expected a whole number >= 1")
+        check_choice("reward", reward, get_args(Reward))
+        check_count("turn_limit", turn_limit, 1)
         self.level, self.split = level, check_split(split)
         self.turn_limit = turn_limit
         self.instructions = _instructions(turn_limit)

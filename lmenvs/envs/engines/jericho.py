@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid
 
 from ..textworld.file import EXAMPLE, load_game
@@ -143,8 +144,11 @@ class Jericho(ReplayEnv[Story]):
                 "path=None; expected a Z-machine story file, such as 'zork1.z5'; none comes with "
                 "this package: use your own, or one of the free games of the IF Archive"
             )
-        if chance not in ("fixed", "drawn"):
-            raise ValueError(f"chance={chance!r}; expected 'fixed' or 'drawn'")
+        check_choice("chance", chance, ("fixed", "drawn"))
+        if isinstance(walkthrough, str):
+            raise ValueError(
+                f"walkthrough={walkthrough!r}; expected a list of commands, such as ['north']"
+            )
         known_games()
         self._path = os.fspath(path)
         self._drawn = chance == "drawn"

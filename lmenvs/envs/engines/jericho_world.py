@@ -50,8 +50,9 @@ NOT_UNDERSTOOD = re.compile(
 NOT_HERE = re.compile(
     r"(?i)\W*(?:you can't see (?:any such thing|any .{1,60} here)|.{1,60} isn't here!\W*\Z)"
 )
-SAVES = (("op0_opcodes", 5), ("ext_opcodes", 0))
-"""Where the interpreter has the instruction SAVE, in old and in new stories."""
+SHIELDED = (("op0_opcodes", 5, 6), ("ext_opcodes", 0, 1), ("ext_opcodes", 10, 1))
+"""In the interpreter's tables of instructions, the places of SAVE in old stories, of SAVE and
+RESTORE_UNDO in new ones, and of the RESTORE that each becomes."""
 KEY_WAIT = 0xF6
 """The number of the instruction that waits for a single key, in place of a line."""
 
@@ -120,22 +121,22 @@ def _open(rom: bytes, path: str | None, seed: int | None) -> Any:
             Path(path).write_bytes(rom)
         story: Any = jericho.FrotzEnv.__new__(jericho.FrotzEnv)
         story.frotz_lib = jericho.jericho._load_frotz_lib()  # pyright: ignore[reportPrivateUsage]
-        _keep_from_saving(story.frotz_lib)
+        _shield(story.frotz_lib)
         story._cache, story._bindings = {}, {}
         # without a seed the interpreter would take the clock for one
         story.load(path, seed if seed is not None or is_known(rom) else 1)
     return story
 
 
-def _keep_from_saving(library: Any) -> None:
-    """Make a copy of the interpreter fail to save, so that no story can write a file.
+def _shield(library: Any) -> None:
+    """Make a copy of the interpreter fail to save and to undo.
 
-    A story may save at words that only it knows. In the interpreter's tables of instructions the
-    next one after SAVE is RESTORE, which has the same form and fails where there is no file.
+    A story may save at words that only it knows, which would write a file; and undoing can crash
+    the process. RESTORE has the same form as both, and fails where there is no file.
     """
-    for table, save in SAVES:
-        instructions: Any = (ctypes.c_void_p * (save + 2)).in_dll(library, table)
-        instructions[save] = instructions[save + 1]
+    for table, place, restore in SHIELDED:
+        instructions: Any = (ctypes.c_void_p * (place + restore + 1)).in_dll(library, table)
+        instructions[place] = instructions[restore]
 
 
 class StoryWorld:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from lmenvs.arguments import check_choice
 from lmenvs.core import OnInvalid
 
 from .base import ReplayEnv
@@ -123,8 +124,7 @@ class ScienceWorld(ReplayEnv[ScienceGame]):
             render_mode=render_mode,
         )
         check_installed()
-        if split not in PARTS:
-            raise ValueError(f"split={split!r}; expected one of {', '.join(map(repr, PARTS))}")
+        check_choice("split", split, tuple(PARTS))
         self.split = split
         self._tasks = _check_tasks(task)
         self._simplifications = _check_simplifications(simplifications, self._tasks)
@@ -203,17 +203,17 @@ def _check_tasks(task: str | Sequence[str]) -> tuple[str, ...]:
     known = task_names()
     if task == "all":
         return known
-    names = (task,) if isinstance(task, str) else tuple(task)
+    names = tuple(task) if isinstance(task, list | tuple) else (task,)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ValueError(f"task={task!r}; expected 'all' or names of {', '.join(known)}")
-    return names
+    return tuple(map(str, names))
 
 
 def _check_simplifications(text: str, tasks: Sequence[str]) -> str:
     if text in ("", "easy"):
         return text
-    names = text.split(",")
+    names = text.split(",") if isinstance(text, str) else [text]
     unknown = [name for name in names if name not in SIMPLIFICATIONS]
     if unknown:
         raise ValueError(

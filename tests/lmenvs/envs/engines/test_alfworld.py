@@ -201,6 +201,11 @@ def test_missing_data_and_wrong_arguments_are_one_line(planner, tmp_path):
         ({"data": str(tmp_path)}, "there are none; pip install alfworld"),
         ({"data": "example", "split": "dev"}, "split='dev'"),
         ({"data": "example", "tasks": [7]}, "7 is no task type"),
+        ({"data": "example", "tasks": [True]}, "True is no task type"),
+        ({"data": "example", "tasks": 3.5}, "3.5 is no task type"),
+        ({"data": "example", "tasks": []}, "nothing is no task type"),
+        ({"data": "example", "admissible": "yes"}, "admissible='yes'"),
+        ({"data": "example", "split": []}, "expected one of 'all', 'train'"),
         ({"data": "example", "turn_limit": 0}, "turn_limit=0"),
     ]
     for arguments, message in wrong:

@@ -171,7 +171,7 @@ def test_every_level_of_minigrid_can_begin():
     [
         ({"level": "GoToLocl"}, "such as 'GoToLocal'"),
         ({"level": 3}, "expected a BabyAI level"),
-        ({"reward": "dense"}, "'sparse' or 'timed'"),
+        ({"reward": "dense"}, "one of 'sparse', 'timed'"),
         ({"turn_limit": 0}, "turn_limit=0"),
         ({"split": "dev"}, "split='dev'"),
     ],

@@ -252,8 +252,10 @@ def test_a_missing_path_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match="no such file"):
         make(tmp_path / "zork1.z5")
-    with pytest.raises(ValueError, match="'fixed' or 'drawn'"):
-        lmenvs.make("lmenvs/Jericho-v0", chance="much")
+    with pytest.raises(ValueError, match="one of 'fixed', 'drawn'"):
+        lmenvs.make("lmenvs/Jericho-v0", path="example", chance="much")
+    with pytest.raises(ValueError, match="expected a list of commands"):
+        lmenvs.make("lmenvs/Jericho-v0", path="example", walkthrough="north")
 
 
 def test_the_end_is_cleaned_of_its_questions():

@@ -112,3 +112,10 @@ def test_any_text_is_answered_at_once(path):
         assert text not in texts[1:] or info["valid"] is False
         if done:
             env.reset()
+
+
+def test_a_story_that_saves_or_undoes_writes_nothing_and_does_not_crash(path):
+    world = make(path)._find_game(None).open()
+    for command in ("save", "undo", "look", "undo", "save", "look"):
+        world.run(command)  # below the check of the player's words
+    assert world.begin().text

@@ -141,6 +141,8 @@ def test_a_variation_can_be_pinned():
     [
         ({"task": "fly"}, "task='fly'; expected 'all' or names of boil"),
         ({"task": []}, "expected 'all'"),
+        ({"task": 3}, "expected 'all'"),
+        ({"simplifications": None}, "simplifications=None"),
         ({"split": "valid"}, "split='valid'"),
         ({"simplifications": "easy,openDoors"}, "simplifications="),
         (
