@@ -17,6 +17,7 @@ from typing import Any
 
 from .playing import Game
 from .sources import AnyEnv
+from .threads import set_threads
 
 CLOSE = b""
 """The command that ends a worker."""
@@ -25,6 +26,7 @@ CLOSE = b""
 def main(handle: int) -> None:
     """Serve the connection behind this file descriptor until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    set_threads(1)  # what an environment brings along must not compete with the parent
     connection = Connection(handle)
     commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, commands), daemon=True).start()

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from agents.secrets import masked, masked_arguments
+from agents.threads import set_threads
 from lmenvs.version import __version__
 
 EXTRAS = {
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # this process is the command's own
         sys.excepthook = show_without_secrets
     try:
+        set_threads()  # before a subcommand imports torch
         code = _dispatch(given)
         sys.stdout.flush()  # at the interpreter's end it would be too late to answer an error
         return code

@@ -11,7 +11,6 @@ Every stage goes on where an earlier call stopped; a finished demo is only evalu
 import argparse
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.secrets import masked
+from agents.threads import usable_cpus
 from lmenvs.types import Episode
 
 from . import support
@@ -273,7 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = support.open_run(
             given.out, {"command": "demo", "seed": given.seed, **asdict(sizes)}, resume=True
         )
-        support.set_threads(min(2, os.cpu_count() or 1))
+        support.set_threads(min(2, usable_cpus()))
         pretrain(given.out, given.seed, sizes)
         train_all(given.out, given.seed, sizes)
         finish(given.out, run, evaluate(given.out, sizes))

@@ -43,15 +43,39 @@ def credit_metrics(advantages_ET: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def update_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """One iteration's numbers from those of its steps: the largest of `*_max`, the mean of the
-    rest.
+    """One iteration's numbers from those of its steps, under `loss/`: see `merged`."""
+    return {f"loss/{name}": value for name, value in merged(history).items()}
+
+
+def merged(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """One number for each name: the largest of `*_max`, the sum of `*skipped_steps`, the mean of
+    the rest over the steps in which it was finite.
+
+    Beside a `*grad_norm` stands how many steps were left out because it was not finite.
     """
-    names = sorted({name for row in history for name in row})
-    gathered = {name: [row[name] for row in history if name in row] for name in names}
-    return {
-        f"loss/{name}": float(max(values) if name.endswith("_max") else np.mean(values))
-        for name, values in gathered.items()
+    rows = [{**_skipped(row), **row} for row in history]
+    gathered = {
+        name: np.array([row[name] for row in rows if name in row])
+        for name in sorted({name for row in rows for name in row})
     }
+    return {name: _one(name, values) for name, values in gathered.items()}
+
+
+def _skipped(row: Mapping[str, float]) -> dict[str, float]:
+    return {
+        name.removesuffix("grad_norm") + "skipped_steps": float(not np.isfinite(norm))
+        for name, norm in row.items()
+        if name.endswith("grad_norm")
+    }
+
+
+def _one(name: str, values: np.ndarray) -> float:
+    if name.endswith("skipped_steps"):
+        return float(values.sum())
+    if name.endswith("_max"):
+        return float(values.max())
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float(values.mean())
 
 
 def normalised(advantages_ET: Sequence[np.ndarray]) -> list[np.ndarray]:

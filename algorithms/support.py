@@ -6,7 +6,6 @@ runs.py). torch is imported when it is used, so that scripted policies need none
 
 import contextlib
 import logging
-import os
 import random
 import signal
 import sys
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.threads import set_threads
+
 from .runs import Run, commit, machine, open_run, versions
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lmenvs")
 
 __all__ = [
+    "Diverged",
     "Interrupted",
     "Run",
     "Stop",
@@ -43,26 +45,16 @@ __all__ = [
 ]
 
 
+MOST_SKIPPED = 10  # in a row; a single bad batch is passed over, a broken model is not
+_SKIPPED = "skipped steps in a row"  # kept in the optimizer's state, so that resuming goes on
+
+
 class Interrupted(KeyboardInterrupt):
     """The user stopped the run; the checkpoint is written."""
 
 
-def set_threads(count: int | None = None) -> int:
-    """Give torch `count` threads (None: OMP_NUM_THREADS, else every CPU this process may use)."""
-    import torch
-
-    if count is None:
-        count = int(os.environ.get("OMP_NUM_THREADS", "0")) or _usable_cpus()
-    if count < 1:
-        raise ValueError(f"threads = {count}; expected an integer >= 1")
-    torch.set_num_threads(count)
-    return count
-
-
-def _usable_cpus() -> int:
-    if sys.platform == "linux":  # a container or a scheduler may allow fewer than there are
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Diverged(ValueError):
+    """Too many optimizer steps in a row had no finite gradient; the checkpoint is as it was."""
 
 
 def seed_all(seed: int) -> None:
@@ -89,17 +81,30 @@ def optimizer_step(
 ) -> float:
     """Clip the gradient to `max_norm`, step, clear the gradient; returns the norm before clipping.
 
-    A norm that is not finite would destroy the model: the step is left out, a warning says so, and
-    the norm that is returned (inf or nan) tells the caller.
+    A norm that is not finite (of a loss that is not, for example) would destroy the model: the step
+    is left out, a warning says so, and the norm that is returned (inf or nan) tells the caller;
+    `metrics.update_metrics` counts it.
+
+    Raises:
+        Diverged: when that happened `MOST_SKIPPED` times in a row.
     """
     import torch
 
     norm = float(torch.nn.utils.clip_grad_norm_(list(parameters), max_norm))
+    state: dict[Any, Any] = optimizer.state
     if np.isfinite(norm):
         optimizer.step()
+        state.pop(_SKIPPED, None)
     else:
+        state[_SKIPPED] = state.get(_SKIPPED, 0) + 1
         log.warning("gradient norm is %s: this optimizer step is left out", norm)
     optimizer.zero_grad(set_to_none=True)
+    if state.get(_SKIPPED, 0) >= MOST_SKIPPED:
+        raise Diverged(
+            f"expected a finite gradient, got {norm} in {MOST_SKIPPED} optimizer steps in a row; "
+            "the last checkpoint in --out is kept: begin anew from it (--model OUT --out ANOTHER) "
+            "with a smaller learning rate or smaller rewards"
+        )
     return norm
 
 

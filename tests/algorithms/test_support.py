@@ -55,13 +55,35 @@ def test_optimizer_step_clips_the_gradient_and_returns_the_norm_before():
     assert weight.grad is None
 
 
-def test_optimizer_step_leaves_the_weights_alone_when_the_gradient_is_not_finite(caplog):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_optimizer_step_leaves_the_weights_alone_when_the_gradient_is_not_finite(caplog, bad):
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([weight], lr=1.0)
-    (weight * float("nan")).sum().backward()
+    (weight * bad).sum().backward()
     assert not np.isfinite(support.optimizer_step(optimizer, [weight], max_norm=1.0))
-    assert weight.detach().tolist() == [1.0, 1.0]
+    assert weight.detach().tolist() == [1.0, 1.0] and weight.grad is None
     assert "left out" in caplog.text
+
+
+def test_bad_steps_are_passed_over_until_there_are_too_many_in_a_row():
+    weight = torch.nn.Parameter(torch.ones(1))
+
+    def step(optimizer: torch.optim.Optimizer, factor: float) -> float:
+        (weight * factor).sum().backward()
+        return support.optimizer_step(optimizer, [weight], max_norm=1.0)
+
+    first = torch.optim.AdamW([weight], lr=0.0)
+    for factor in ([float("nan")] * (support.MOST_SKIPPED - 1) + [1.0]) * 2:
+        step(first, factor)  # never enough in a row
+    for _ in range(support.MOST_SKIPPED - 1):
+        step(first, float("nan"))
+    second = torch.optim.AdamW([weight], lr=0.0)
+    step(second, float("nan"))  # an optimizer counts its own
+    resumed = torch.optim.AdamW([weight], lr=0.0)
+    resumed.load_state_dict(first.state_dict())
+    with pytest.raises(support.Diverged, match="10 optimizer steps in a row.*smaller learning"):
+        step(resumed, float("nan"))
+    assert weight.item() == 1.0
 
 
 def test_a_new_run_records_configuration_versions_and_command(tmp_path):

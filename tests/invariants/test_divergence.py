@@ -1,0 +1,57 @@
+"""Numbers that are not finite are passed over and counted, and in the end told; nothing is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from algorithms import behaviour_cloning, cli, reinforce, support
+from algorithms.batch import make_batch
+from tests.support.language import interrupted_after
+from tests.support.training import MICROWAVE, beginner, cloning, flat, metrics, played, start
+
+
+def test_one_batch_that_is_not_a_number_costs_its_step_and_no_more():
+    model, chat = beginner()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    episodes = played(8, group_size=2)
+    batch = make_batch(episodes, chat)
+    config = reinforce.Config(groups=4, group_size=2, minibatches=1)
+    good = [np.ones(len(episode.turns)) for episode in episodes]
+    bad = [np.full(len(good[0]), np.nan), *good[1:]]
+
+    def update(advantages_ET: list[np.ndarray]) -> dict[str, float]:
+        chance = np.random.default_rng(0)
+        return reinforce.update(model, optimizer, batch, advantages_ET, config, chance)
+
+    before = flat(model)
+    measured = update(bad)
+    assert measured["loss/skipped_steps"] == 1.0 and torch.equal(flat(model), before)
+    measured = update(good)
+    assert measured["loss/skipped_steps"] == 0.0 and not torch.equal(flat(model), before)
+    assert torch.isfinite(flat(model)).all()
+
+
+def test_a_run_whose_loss_stays_nan_stops_with_its_checkpoint_kept(tmp_path: Path):
+    run, model = tmp_path / "run", str(start())
+    config = cloning(episodes=60, epochs=2, batch_size=4)
+    with pytest.raises(support.Interrupted), interrupted_after(1):
+        behaviour_cloning.train(MICROWAVE, model, run, config)
+    file = run / "checkpoints" / "model.safetensors"
+    whole = load_file(file)
+    save_file({n: w * torch.nan for n, w in whole.items()}, file, metadata={"format": "pt"})
+    kept = {file: file.read_bytes() for file in (run / "checkpoints").iterdir()}
+    with pytest.raises(support.Diverged, match=r"nan in 10 optimizer steps in a row.*--model OUT"):
+        behaviour_cloning.train(MICROWAVE, model, run, config, resume=True)
+    assert {file: file.read_bytes() for file in (run / "checkpoints").iterdir()} == kept
+    assert len(metrics(run)) == 1
+
+
+def test_the_command_tells_it_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    arguments = ["train", "behaviour_cloning", "--env", MICROWAVE, "--model", str(start())]
+    arguments += ["--out", str(tmp_path / "run"), "--learning-rate", "1e38", "--episodes", "400"]
+    assert cli.main(arguments) == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("lmenvs: expected a finite gradient, got nan in 10 optimizer steps")
