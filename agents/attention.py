@@ -23,8 +23,8 @@ from transformers import AttentionInterface, PretrainedConfig
 
 NAME = "lmenvs_slots"
 _UNDERSTOOD = {"position_ids", "is_causal", "cache_position", "output_attentions", "use_cache"}
-_KEYS_A_CALL = 20_000.0  # what a call costs besides: so many keys times their width, one query each
-_PAIRS_A_CALL = 180_000.0  # and for several queries, pairs of query and key times their width
+_KEYS_A_CALL = 50_000.0  # what a call costs besides: so many keys times their width, one query each
+_PAIRS_A_CALL = 500_000.0  # and for several queries, pairs of query and key times their width
 _here = threading.local()
 
 
@@ -243,43 +243,32 @@ def attend(
     plan: Plan = _here.plan
     _, heads, total, _ = query.shape
     key_heads, width = key.shape[1], value.shape[-1]
-    answer = query.new_empty(total, heads, width) if len(plan.calls) > 1 else None
+    answer = query.new_empty(total, heads, width)
     for call in plan.calls:
-        slots, wide = call.last - call.first, call.width
+        slots, wide, begin = call.last - call.first, call.width, call.begin
         if call.take is None:
-            asked = query[0, :, call.begin : call.begin + slots * wide]
+            asked = query[0, :, begin : begin + slots * wide]
         else:
             asked = query[0].index_select(1, call.take.view(-1))
-        asked = asked.view(heads, slots, wide, -1)
-        seen_keys = key[call.first : call.last, :, : call.seen]
-        seen_values = value[call.first : call.last, :, : call.seen]
-        mask = call.mask(sliding_window, query)
         if wide == 1:  # the query heads of one key head are asked as if they were its queries
             asked = asked.view(key_heads, heads // key_heads, slots, -1).permute(2, 0, 1, 3)
         else:
-            asked = asked.transpose(0, 1)
+            asked = asked.view(heads, slots, wide, -1).transpose(0, 1)
         found = scaled_dot_product_attention(
             asked,
-            seen_keys,
-            seen_values,
-            attn_mask=mask,
+            key[call.first : call.last, :, : call.seen],
+            value[call.first : call.last, :, : call.seen],
+            attn_mask=call.mask(sliding_window, query),
             scale=scaling,
-            enable_gqa=asked.shape[1] != key_heads,
+            enable_gqa=wide > 1 and heads != key_heads,
         )
-        if wide == 1:
-            found = found.reshape(slots, heads, width)
-        else:
-            found = found.transpose(1, 2).reshape(slots * wide, heads, width)
-        if answer is None and call.put is None:
-            return found[None], None
-        if answer is None:
-            answer = query.new_empty(total, heads, width)
+        if wide > 1:
+            found = found.transpose(1, 2)
         if call.put is None:
-            answer[call.begin : call.begin + slots * wide] = found
+            answer[begin : begin + slots * wide].view(found.shape).copy_(found)
         else:
             places, chosen = call.put
-            answer[places] = found[chosen]
-    assert answer is not None
+            answer[places] = found.reshape(-1, heads, width)[chosen]
     return answer[None], None
 
 
