@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .devices import mixed_precision
 from .models import decoder, is_adapter
-from .reading import read
+from .reading import read, read_masked
 
 
 class TurnCritic(nn.Module):
@@ -53,10 +52,7 @@ class TurnCritic(nn.Module):
 
     def encode_masked(self, ids: Tensor, visible: Tensor, positions: Tensor) -> Tensor:
         """Hidden states [B, L, width] where `visible` [B, 1, L, L] says which key a query sees."""
-        with mixed_precision(ids.device):
-            return self.decoder(
-                input_ids=ids, attention_mask=visible, position_ids=positions, use_cache=False
-            ).last_hidden_state
+        return read_masked(self.decoder, ids, visible, positions)
 
     def values(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """V heads [B, T, heads] at positions [B, T] of hidden states [B, L, width]."""

@@ -192,9 +192,29 @@ def read(
     return Reading(hidden.flatten(0, 1), place, layout)
 
 
+def read_masked(
+    stack: nn.Module,
+    ids: Tensor,
+    visible: Tensor,
+    positions: Tensor,
+    *,
+    checkpointing: bool = False,
+) -> Tensor:
+    """The last hidden states [B, L, width] where `visible` [B, 1, L, L] says which key a query
+    sees, and `positions` [B, L] where each token stands.
+    """
+    remembered = nullcontext()
+    if checkpointing and torch.is_grad_enabled():
+        remembered = _checkpointed(stack, nullcontext)
+    with mixed_precision(ids.device), remembered:
+        return stack(
+            input_ids=ids, attention_mask=visible, position_ids=positions, use_cache=False
+        ).last_hidden_state
+
+
 def _choose(stack: nn.Module, ids: Tensor, lengths: Tensor) -> tuple[Way, Layout | None]:
-    kernel = str(vars(stack.config).get("_attn_implementation_internal"))  # type: ignore[arg-type]
-    if ids.is_cuda and "flash" in kernel:
+    config: Any = stack.config
+    if ids.is_cuda and "flash" in str(config._attn_implementation):
         return "packed", None
     if len(ids) > 1 and can_share(stack):
         layout = lay_out(ids, lengths)

@@ -18,8 +18,8 @@ unclipped actor follows noise to zero):
 - `residual_q` makes Q_k of V_k and a head that starts at zero, so that the advantage is what that
   head learned and not the difference of two estimates with errors of their own. It starts without
   noise but learns later; False is the paper.
-- The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` with
-  `standardise=False` is the paper's REINFORCE.
+- The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` is the
+  paper's REINFORCE, with advantages as they are.
 - With `trust` the actor moves only in iterations in which the critic's advantages explain something
   of what happened in fresh episodes; None moves it always, as the paper does.
 - Truncation bootstraps; the published code treats every time limit as terminal.
@@ -40,6 +40,7 @@ from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.critics import TurnCritic
+from agents.devices import find_device
 from agents.lm import LMPolicy
 from agents.models import load_model, with_lora
 from agents.rollout import collect
@@ -48,8 +49,11 @@ from agents.sampling import Sampling
 from . import support
 from .archer_actor import update_actor
 from .archer_critic import judge, trustworthiness, update_critic
-from .metrics import rollout_metrics, training_split
+from .metrics import merged, rollout_metrics, training_split
 from .replay import ReplayBuffer
+
+REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
+WARMUP = 2  # times as many critic steps in a warm-up iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +63,18 @@ class Config:
     seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
     iterations: int = 40  # each collects, fits the critic, then moves the actor
     episodes: int = 64  # collected per iteration
-    replay_turns: int = 100_000  # older episodes are dropped beyond this many turns
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # of the Q target's lambda-return: 0 is one-step, as the paper; 1 Monte Carlo
     polyak: float = 0.1  # how far the target critic follows after every critic step
-    critic_steps: int = 24  # per iteration
-    critic_batch: int = 32  # episodes per critic step
+    batch_size: int = 32  # replayed episodes per step of critic or actor
+    critic_steps: int = 24  # per iteration, twice as many per warm-up iteration
     critic_learning_rate: float = 1e-3  # of the critic
     warmup_iterations: int = 4  # the actor stays frozen for these
-    warmup_critic_steps: int = 48  # critic steps per warm-up iteration
     warmup_target: Literal["monte_carlo", "td"] = "monte_carlo"  # what is fitted meanwhile
     actor_steps: int = 8  # optimizer steps on the actor per iteration
-    actor_batch: int = 32  # episodes per actor step
     siblings: int = 2  # fresh actions per turn; more means a steadier target and gradient
     learning_rate: float = 3e-4  # of the actor
-    clip: float | None = 0.2  # ratio is held within 1 ± clip; None is the paper's REINFORCE
-    standardise: bool = True  # centre and scale advantages; False leaves them as the paper does
+    clip: float | None = 0.2  # ratio is held within 1 ± clip; None: the paper's REINFORCE, unscaled
     residual_q: bool = False  # Q = V + a head that starts at zero; False fits Q apart, as the paper
     trust: float | None = None  # the actor waits until Q - V explains this share of what V leaves
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
@@ -83,19 +83,18 @@ class Config:
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
 
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1 or not 0 < self.polyak <= 1:
             raise ValueError("discount and lam must be in [0, 1] and polyak in (0, 1]")
-        steps = (self.iterations, self.critic_steps, self.warmup_critic_steps, self.actor_steps)
-        if min(*steps, self.save_every) < 1:
+        counts = (self.iterations, self.episodes, self.batch_size, self.critic_steps)
+        if min(*counts, self.actor_steps, self.siblings, self.save_every) < 1:
             raise ValueError(
-                "iterations, critic_steps, warmup_critic_steps, actor_steps and save_every must be "
-                "at least 1"
+                "iterations, episodes, batch_size, critic_steps, actor_steps, siblings and "
+                "save_every must be at least 1"
             )
-        if min(self.episodes, self.critic_batch, self.actor_batch, self.siblings) < 1:
-            raise ValueError("episodes, critic_batch, actor_batch and siblings must be at least 1")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(
                 f"clip {self.clip}; expected a positive number, or None for no clipping"
@@ -115,7 +114,7 @@ class Learner:
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=config.critic_learning_rate, weight_decay=0.0
         )
-        self.replay = ReplayBuffer(config.replay_turns)
+        self.replay = ReplayBuffer(REPLAY_TURNS)
         self.sampling = Sampling(max_new_tokens=config.max_new_tokens)
         self.actor_updates = 0
 
@@ -143,21 +142,22 @@ def train(
     config: Config = Config(),
     *,
     resume: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder.
+    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
     """
+    where = find_device(device)
     given = {"algorithm": "archer", "env": env, "model": str(model), **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     state = run.load_state()
     with torch.random.fork_rng():
         support.seed_all(config.seed)
-        learner = Learner(*load_model(run.path / "checkpoints" if state else model), config)
+        language_model, chat = load_model(run.path / "checkpoints" if state else model)
+        learner = Learner(language_model.to(where), chat, config)  # type: ignore[arg-type]
     if state:
         learner.load(state)
-        learner.replay = ReplayBuffer.load(
-            run.path / "checkpoints" / "replay.jsonl", config.replay_turns
-        )
+        learner.replay = ReplayBuffer.load(run.path / "checkpoints" / "replay.jsonl", REPLAY_TURNS)
     start = state["iteration"] if state else 0
     for iteration in support.iterations(
         run, "archer", config.iterations, start, config.save_every, lambda n: _save(run, learner, n)
@@ -204,10 +204,10 @@ def update(
     wait = wait or (config.trust is not None and trusted <= config.trust)
     # as long as the actor has never moved, the replayed returns are its own
     warm = wait and learner.actor_updates == 0
-    steps = config.warmup_critic_steps if warm else config.critic_steps
+    steps = config.critic_steps * (WARMUP if warm else 1)
     with phase("critic"):
         fitted = [update_critic(learner, config, warm, generator) for _ in range(steps)]
-    means = {name: float(np.mean([row[name] for row in fitted])) for name in fitted[0]}
+    means = merged(fitted)
     if wait:
         return means
     learner.actor_updates += 1

@@ -16,7 +16,7 @@ from .archer_critic import advantages, encode
 from .batch import TokenBatch, make_batch
 from .forward import by_length
 from .metrics import update_metrics
-from .siblings import Grown, Siblings, grow, sample_siblings, sibling_logprobs
+from .siblings import Grown, Siblings, draws, grow, sample_siblings, sibling_logprobs
 
 if TYPE_CHECKING:
     from .archer import Config, Learner
@@ -36,19 +36,20 @@ def update_actor(
     learner: "Learner", config: "Config", generator: np.random.Generator
 ) -> dict[str, float]:
     """Some steps of token-level policy gradient on actions sampled now at replayed observations."""
-    episodes = learner.replay.sample(config.actor_batch * config.actor_steps, generator)
-    batch = make_batch(episodes, learner.chat)
+    episodes = learner.replay.sample(config.batch_size * config.actor_steps, generator)
+    batch = make_batch(episodes, learner.chat).to(learner.model.device)
+    everyones = draws(batch, config.siblings, learner.sampling, generator)
     minibatches: list[list[_Part]] = []
     for rows in np.array_split(generator.permutation(len(batch)), config.actor_steps):
-        mini = batch.rows(rows)
+        mini, chance = batch.rows(rows), everyones[rows]
         # branches make a row longer: each turn's siblings add to its tokens
         parts = by_length(mini.lengths * 2, config.micro_tokens)
         minibatches.append(
-            [_imagine(learner, mini.rows(part), config, generator) for part in parts]
+            [_imagine(learner, mini.rows(part), config, chance[part]) for part in parts]
         )
     everything = [part for parts in minibatches for part in parts]
     flat = torch.cat([part.advantages[part.siblings.branch_mask] for part in everything])
-    centre, scale = (flat.mean(), flat.std() + 1e-8) if config.standardise else (0.0, 1.0)
+    centre, scale = (flat.mean(), flat.std() + 1e-8) if config.clip is not None else (0.0, 1.0)
     standard = [
         [replace(part, advantages=(part.advantages - centre) / scale) for part in parts]
         for parts in minibatches
@@ -64,12 +65,10 @@ def update_actor(
 
 
 @torch.no_grad()
-def _imagine(
-    learner: "Learner", part: TokenBatch, config: "Config", generator: np.random.Generator
-) -> _Part:
+def _imagine(learner: "Learner", part: TokenBatch, config: "Config", chance: Tensor) -> _Part:
     """Sample what the policy would say now at every turn, and judge it."""
     siblings = sample_siblings(
-        learner.model, part, config.siblings, learner.chat.stop_id, learner.sampling, generator
+        learner.model, part, config.siblings, learner.chat.stop_id, learner.sampling, chance
     )
     grown = grow(part, siblings)
     judged = advantages(learner.critic, part, grown, config)
@@ -83,7 +82,12 @@ def _actor_step(
     """One optimizer step on the policy (and on the token baseline, if there is one)."""
     history: list[dict[str, float]] = []
     for part in parts:
-        logprobs, entropy = sibling_logprobs(learner.model, part.grown, part.siblings)
+        logprobs, entropy = sibling_logprobs(
+            learner.model,
+            part.grown,
+            part.siblings,
+            checkpointing=config.gradient_checkpointing,
+        )
         shape = (len(logprobs), -1)
         mask = part.siblings.mask.reshape(shape)
         spread = part.advantages[..., None].expand(part.siblings.mask.shape).reshape(shape)
@@ -107,7 +111,7 @@ def _actor_step(
                 total=total,
             )
         actor.loss.backward()
-        surprise = losses.entropy(entropy.detach().reshape(shape), mask)
+        surprise = losses.entropy(entropy.reshape(shape), mask)
         history.append({**metrics, **actor.metrics, **surprise.metrics})
     trained = [p for p in learner.model.parameters() if p.requires_grad]
     history[-1]["grad_norm"] = support.optimizer_step(learner.optimizer, trained, config.max_norm)

@@ -17,9 +17,9 @@ from lmenvs.types import Episode
 from . import losses, support
 from .batch import TokenBatch, make_batch
 from .credit import discounted_returns, explained_variance, lambda_targets
-from .forward import micro_batches
+from .forward import by_length, micro_batches
 from .metrics import update_metrics
-from .siblings import Grown, grow, sample_siblings
+from .siblings import Grown, draws, grow, sample_siblings
 
 if TYPE_CHECKING:
     from .archer import Config, Learner
@@ -43,26 +43,38 @@ def credit(
     generator: np.random.Generator,
 ) -> CriticTargets:
     """The critic's targets for every turn of replayed episodes."""
+    device = batch.ids.device
+    values = torch.zeros(*batch.turn_mask.shape, 2, device=device)
+    v_targets, behind = torch.zeros_like(values), torch.zeros(len(batch), 2, device=device)
     if warm and config.warmup_target == "monte_carlo":
-        values, behind = torch.zeros(*batch.turn_mask.shape, 2), torch.zeros(len(batch), 2)
-        cut = (batch.bootstrap >= 0).nonzero()[:, 0]
-        if len(cut):  # nothing else of the target's is needed
-            part = batch.rows(cut)
-            behind[cut] = _behind(learner.target, learner.target.encode(part.ids, part.lengths), part)
+        cut = (batch.bootstrap >= 0).nonzero()[:, 0]  # nothing else of the target's is needed
+        for rows in by_length(batch.lengths[cut], config.micro_tokens):
+            part = batch.rows(cut[rows])
+            hidden = learner.target.encode(part.ids, part.lengths)
+            behind[cut[rows]] = _behind(learner.target, hidden, part)
         monte_carlo = _targets(batch, episodes, values, behind, config.discount, lam=1.0)
         return CriticTargets(monte_carlo, monte_carlo)
-    siblings = sample_siblings(
-        learner.model, batch, config.siblings, learner.chat.stop_id, learner.sampling, generator
-    )
-    grown = grow(batch, siblings)
-    hidden = encode(learner.target, grown)
-    values = learner.target.values(hidden, batch.before_turn)
-    behind = _behind(learner.target, hidden, batch)
+    chance = draws(batch, config.siblings, learner.sampling, generator)
+    # branches make a row longer: each turn's siblings add to its tokens
+    for rows in by_length(batch.lengths * 2, config.micro_tokens):
+        part = batch.rows(rows)
+        turns = part.turn_mask.shape[1]
+        siblings = sample_siblings(
+            learner.model,
+            part,
+            config.siblings,
+            learner.chat.stop_id,
+            learner.sampling,
+            chance[rows],
+        )
+        grown = grow(part, siblings)
+        hidden = encode(learner.target, grown)
+        values[rows, :turns] = learner.target.values(hidden, part.before_turn)
+        behind[rows] = _behind(learner.target, hidden, part)
+        before = part.before_turn.repeat_interleave(config.siblings, 1)
+        q_of_siblings = q_heads(learner.target, hidden, grown.last, before, config)
+        v_targets[rows, :turns] = q_of_siblings.view(len(part), turns, config.siblings, 2).mean(2)
     q_targets = _targets(batch, episodes, values, behind, config.discount, config.lam)
-    rows, turns = batch.turn_mask.shape
-    before = batch.before_turn.repeat_interleave(config.siblings, 1)
-    q_of_siblings = q_heads(learner.target, hidden, grown.last, before, config)
-    v_targets = q_of_siblings.view(rows, turns, config.siblings, 2).mean(2)
     return CriticTargets(q_targets, v_targets)
 
 
@@ -100,15 +112,17 @@ def update_critic(
     learner: "Learner", config: "Config", warm: bool, generator: np.random.Generator
 ) -> dict[str, float]:
     """One critic step on replayed episodes, then one Polyak step of the target."""
-    episodes = learner.replay.sample(config.critic_batch, generator)
-    batch = make_batch(episodes, learner.chat)
+    episodes = learner.replay.sample(config.batch_size, generator)
+    batch = make_batch(episodes, learner.chat).to(learner.model.device)
     total = float(batch.turn_mask.sum())
     history: list[dict[str, float]] = []
     targets = credit(learner, batch, episodes, config, warm, generator)
     for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
         width = part.turn_mask.shape[1]
-        hidden = learner.critic.encode(part.ids, part.lengths)
+        hidden = learner.critic.encode(
+            part.ids, part.lengths, checkpointing=config.gradient_checkpointing
+        )
         q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
         v = learner.critic.values(hidden, part.before_turn)
         fitted = losses.archer_critic(
@@ -125,11 +139,11 @@ def update_critic(
         )
         fitted.loss.backward()
         history.append(fitted.metrics)
-    norm = support.optimizer_step(
+    history[-1]["critic_grad_norm"] = support.optimizer_step(
         learner.critic_optimizer, learner.critic.parameters(), config.max_norm
     )
     move_towards(learner.target, learner.critic, config.polyak)
-    return {**update_metrics(history), "loss/critic_grad_norm": norm}
+    return update_metrics(history)
 
 
 def encode(critic: TurnCritic, grown: Grown) -> Tensor:
@@ -159,8 +173,8 @@ def judge(
     learner: "Learner", episodes: Sequence[Episode], config: "Config"
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(advantages_ET, values_ET) of the actions that were taken, for the log and the report."""
-    batch = make_batch(episodes, learner.chat)
-    grids = torch.zeros(2, *batch.turn_mask.shape)
+    batch = make_batch(episodes, learner.chat).to(learner.model.device)
+    grids = torch.zeros(2, *batch.turn_mask.shape, device=batch.ids.device)
     for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
         hidden = learner.critic.encode(part.ids, part.lengths)

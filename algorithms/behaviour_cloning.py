@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from agents import make_policy, tiny
 from agents.chat import Chat
+from agents.devices import find_device
 from agents.models import load_model
 from agents.rollout import collect
 from lmenvs.registration import parse_env_string
@@ -29,7 +30,7 @@ from lmenvs.types import Episode, read_episodes
 from . import losses, support
 from .batch import TokenBatch, make_batch
 from .forward import micro_batches, policy_logprobs
-from .metrics import rollout_metrics, training_split, update_metrics
+from .metrics import merged, rollout_metrics, training_split, update_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Config:
     observation_weight: float = 0.0  # of each token that is read; above 0 also learns the world
     max_norm: float = 1.0  # gradients longer than this are shortened
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 1  # epochs between checkpoints
 
     def __post_init__(self) -> None:
@@ -119,15 +121,19 @@ def update(
         learned = (
             part if config.observation_weight == 0 else replace(part, policy_mask=part.follows)
         )
-        logprobs, _ = policy_logprobs(model, learned, entropy="none")
+        logprobs, _ = policy_logprobs(
+            model, learned, entropy="none", checkpointing=config.gradient_checkpointing
+        )
         imitation = losses.negative_log_likelihood(logprobs, part.policy_mask, total=total)
         world = losses.negative_log_likelihood(
             logprobs, learned.policy_mask & ~part.policy_mask, total=total
         )
         (imitation.loss + config.observation_weight * world.loss).backward()
         history.append(imitation.metrics)
-    norm = support.optimizer_step(optimizer, model.parameters(), config.max_norm)
-    return {**update_metrics(history), "loss/grad_norm": norm}
+    history[-1]["grad_norm"] = support.optimizer_step(
+        optimizer, model.parameters(), config.max_norm
+    )
+    return update_metrics(history)
 
 
 def clone(
@@ -140,7 +146,7 @@ def clone(
     """Imitate the episodes for some epochs, with checkpoints; goes on where the run folder
     stands.
     """
-    batch = make_batch(episodes, chat)
+    batch = make_batch(episodes, chat).to(next(model.parameters()).device)
     steps_per_epoch = -(-len(batch) // config.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
     schedule = _schedule(optimizer, steps_per_epoch * config.epochs)
@@ -164,11 +170,10 @@ def clone(
                     history.append(update(model, optimizer, batch.rows(rows), config))
                     schedule.step()
                     advance(1, loss=history[-1]["loss/negative_log_likelihood"])
-            means = {name: float(np.mean([row[name] for row in history])) for name in history[0]}
             run.log(
                 epoch,
                 {
-                    **means,
+                    **merged(history),
                     **{f"demonstration/{k.removeprefix('rollout/')}": v for k, v in played.items()},
                 },
             )
@@ -197,23 +202,37 @@ def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
 
 
 def train(
-    env: str, model: str | Path, out: str | Path, config: Config = Config(), *, resume: bool = False
+    env: str,
+    model: str | Path,
+    out: str | Path,
+    config: Config = Config(),
+    *,
+    resume: bool = False,
+    device: str = "cpu",
 ) -> Path:
-    """Clone an existing model; returns the run folder."""
+    """Clone an existing model on `device` ("cpu", "cuda"); returns the run folder."""
+    where = find_device(device)
     given = {"algorithm": "behaviour_cloning", "env": env, "model": str(model), **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     state = run.load_state()
     language_model, chat = load_model(run.path / "checkpoints" if state else model)
+    language_model.to(where)  # type: ignore[arg-type]
     clone(run, language_model, chat, demonstrations(env, config), config)
     return run.path
 
 
 def pretrain(
-    env: str, out: str | Path, config: TinyConfig = TinyConfig(), *, resume: bool = False
+    env: str,
+    out: str | Path,
+    config: TinyConfig = TinyConfig(),
+    *,
+    resume: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Make a tiny model and its tokenizer, and clone it on scripted play; returns the run
-    folder.
+    folder. The model is trained on `device`: "cpu", "cuda".
     """
+    where = find_device(device)
     given = {"algorithm": "pretrain", "env": env, **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     episodes = demonstrations(env, config.clone)
@@ -230,6 +249,7 @@ def pretrain(
             seed=config.clone.seed,
         )
         chat = Chat(tokenizer, config.context)
+    language_model.to(where)  # type: ignore[arg-type]
     clone(run, language_model, chat, episodes, config.clone)
     return run.path
 

@@ -7,6 +7,7 @@ softmax once on each of those.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -62,7 +63,7 @@ def micro_batches(batch: TokenBatch, tokens: int) -> list[Tensor]:
         for part in parts:
             ranks = np.sort(rank[part.numpy()])
             # what two rows share is the least that any neighbours between them share
-            saved = sum(int(shared[a:b].min()) for a, b in zip(ranks, ranks[1:], strict=False))
+            saved = sum(int(shared[a:b].min()) for a, b in pairwise(ranks))
             cells = len(part) * int(lengths[part].max())
             work += int(lengths[part].sum()) - saved + _PADDED * cells
         return work

@@ -44,13 +44,14 @@ def mismatch(sampled: Tensor, logprobs: Tensor) -> dict[str, float]:
 
     Args:
         sampled: From `sampler_logprobs`.
-        logprobs: [B, L] of the same tokens, computed by the learner before its first step.
+        logprobs: [B, L] of the same tokens, computed by the learner before its first step; nan
+            where it did not.
 
     Returns:
         kl/sampler, KL(sampler || learner) per token in nats (k3 estimate), and
         kl/sampler_ratio_max, the largest pi_learner / pi_sampler; 0 and 1 where both compute alike.
     """
-    known = ~sampled.isnan()
+    known = ~(sampled.isnan() | logprobs.isnan())
     if not bool(known.any()):
         return {"kl/sampler": 0.0, "kl/sampler_ratio_max": 1.0}
     gap = (logprobs.detach() - sampled)[known].clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)

@@ -7,6 +7,8 @@ episode shares A_i. One unclipped step a minibatch on fresh episodes.
 Deviation: `centre="turns"` subtracts the mean over all turns of the batch. Failures are longer than
 successes, so A_i that sum to zero over episodes sum to less than zero over turns, and a step lowers
 the probability of everything that was said: small models collapsed. "none" is the paper.
+`reference_kl` adds KL(policy || start), with k2 in the loss, whose gradient is the KL's own;
+`sampler_cap` weighs tokens by what the sampler said (see mismatch.py). Both are off by default.
 """
 
 from collections.abc import Sequence
@@ -16,8 +18,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from agents.devices import find_device
 from agents.lm import LMPolicy
 from agents.models import load_model, with_lora
 from agents.rollout import collect
@@ -27,8 +31,10 @@ from lmenvs.types import Episode
 from . import losses, support
 from .batch import TokenBatch, make_batch
 from .credit import leave_one_out
-from .forward import micro_batches, policy_logprobs
+from .forward import micro_batches, policy_logprobs, recompute_logprobs
 from .metrics import credit_metrics, rollout_metrics, training_split, update_metrics
+from .mismatch import importance_weights, mismatch, sampler_logprobs
+from .reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,15 @@ class Config:
     centre: Literal["turns", "none"] = "turns"  # centre advantages over turns; see above
     minibatches: int = 2  # optimizer steps per iteration; only the first is exactly on policy
     learning_rate: float = 3e-4  # of the policy; a pretrained 1 B model wants about 1e-6
+    reference_kl: float = 0.0  # pulls the policy towards where it began; above 0 costs a pass
+    sampler_cap: float | None = None  # e.g. 2: corrects for an engine that samples otherwise
     max_norm: float = 1.0  # gradients longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 128  # conversations answered at once
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
 
     def __post_init__(self) -> None:
@@ -56,6 +65,11 @@ class Config:
             raise ValueError(f"group_size {self.group_size}; leave-one-out needs at least 2")
         if min(self.iterations, self.groups, self.minibatches, self.save_every) < 1:
             raise ValueError("iterations, groups, minibatches and save_every must be at least 1")
+        if self.reference_kl < 0 or (self.sampler_cap is not None and self.sampler_cap < 1):
+            raise ValueError(
+                f"reference_kl {self.reference_kl}, sampler_cap {self.sampler_cap}; expected at "
+                "least 0, and a cap of at least 1 or None"
+            )
 
 
 def credit(episodes: Sequence[Episode], config: Config) -> list[np.ndarray]:
@@ -76,27 +90,60 @@ def update(
     advantages_ET: Sequence[np.ndarray],
     config: Config,
     generator: np.random.Generator,
+    *,
+    sampled: Tensor | None = None,
+    weights: Tensor | None = None,
+    reference: Tensor | None = None,
 ) -> dict[str, float]:
-    """One pass of policy-gradient steps over an iteration's episodes."""
+    """One pass of policy-gradient steps over an iteration's episodes.
+
+    Args:
+        model: The policy.
+        optimizer: Of its weights.
+        batch: The iteration's episodes.
+        advantages_ET: One array per episode.
+        config: How.
+        generator: Deals the rows to minibatches.
+        sampled: [B, L] log-probabilities by the sampler, to be compared before the first step.
+        weights: [B, L] of each policy token's loss; None for 1.
+        reference: [B, L] log-probabilities of the policy tokens by what the policy stays close to.
+    """
     advantages = batch.spread(advantages_ET)
+    if weights is not None:
+        advantages = advantages * weights
     # a count fixed for the iteration: dividing each step by its own tokens would be biased
     total = batch.policy_tokens / config.minibatches
     history: list[dict[str, float]] = []
+    own = torch.full(batch.ids.shape, torch.nan, device=batch.ids.device)
     order = generator.permutation(len(batch))
-    for rows in np.array_split(order, min(config.minibatches, len(order))):
-        mini, mini_advantages = batch.rows(rows), advantages[rows]
+    for moved, rows in enumerate(np.array_split(order, min(config.minibatches, len(order)))):
+        mini = batch.rows(rows)
         for inner in micro_batches(mini, config.micro_tokens):
-            part = mini.rows(inner)
-            logprobs, entropy = policy_logprobs(model, part)
-            signal = mini_advantages[inner, : part.ids.shape[1]]
-            actor = losses.policy_gradient(logprobs, signal, part.policy_mask, total=total)
-            surprise = losses.entropy(entropy.detach(), part.policy_mask)
-            actor.loss.backward()
-            history.append({**actor.metrics, **surprise.metrics})
+            part, chosen = mini.rows(inner), torch.as_tensor(rows)[inner]
+            length = part.ids.shape[1]
+            logprobs, entropy = policy_logprobs(
+                model, part, entropy="measured", checkpointing=config.gradient_checkpointing
+            )
+            actor = losses.policy_gradient(
+                logprobs, advantages[chosen, :length], part.policy_mask, total=total
+            )
+            surprise = losses.entropy(entropy, part.policy_mask)
+            if not moved:
+                own[chosen, :length] = logprobs.detach()
+            loss, numbers = actor.loss, {**actor.metrics, **surprise.metrics}
+            if reference is not None:
+                near = losses.kl_penalty(
+                    logprobs, reference[chosen, :length], part.policy_mask, "k2", total
+                )
+                loss = loss + config.reference_kl * near.loss
+                numbers["reference_kl"] = near.metrics["kl"]
+            loss.backward()
+            history.append(numbers)
         history[-1]["grad_norm"] = support.optimizer_step(
             optimizer, model.parameters(), config.max_norm
         )
-    return update_metrics(history)
+    gap = {} if sampled is None else mismatch(sampled, own)
+    return {**update_metrics(history), **gap}
 
 
 def train(
@@ -106,8 +153,13 @@ def train(
     config: Config = Config(),
     *,
     resume: bool = False,
+    device: str = "cpu",
 ) -> Path:
-    """Train a model folder or hub id on an environment's training split; returns the run folder."""
+    """Train a model folder or hub id on an environment's training split; returns the run folder.
+
+    The policy is on `device`: "cpu", "cuda", "cuda:1".
+    """
+    where = find_device(device)
     given = {"algorithm": "reinforce", "env": env, "model": str(model), **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     state = run.load_state()
@@ -116,6 +168,8 @@ def train(
         language_model, chat = load_model(run.path / "checkpoints" if state else model)
         if config.lora_rank:
             language_model = with_lora(language_model, config.lora_rank)
+        language_model.to(where)  # type: ignore[arg-type]
+    reference = Reference(language_model, model) if config.reference_kl else None
     trained = [p for p in language_model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0)
     if state:
@@ -144,9 +198,25 @@ def train(
             )
         with run.phase("credit"):
             advantages_ET = credit(episodes, config)
-            batch = make_batch(episodes, chat)
+            batch = make_batch(episodes, chat).to(where)
+            sampled = sampler_logprobs(batch, episodes)
+            weights = None
+            if config.sampler_cap is not None:
+                own = recompute_logprobs(language_model, batch, config.micro_tokens)
+                weights = importance_weights(sampled, own, config.sampler_cap)
+            near = reference.logprobs(batch, config.micro_tokens) if reference else None
         with run.phase("update"):
-            measured = update(language_model, optimizer, batch, advantages_ET, config, generator)
+            measured = update(
+                language_model,
+                optimizer,
+                batch,
+                advantages_ET,
+                config,
+                generator,
+                sampled=sampled,
+                weights=weights,
+                reference=near,
+            )
         run.log(
             iteration, {**rollout_metrics(episodes), **credit_metrics(advantages_ET), **measured}
         )

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from agents.models import context_of, has_window, head_logits, hidden_states
+from agents.devices import mixed_precision
+from agents.models import context_of, decoder, has_window, head_logits, hidden_states
+from agents.reading import read_masked
 from agents.sampling import Sampling, draw
 
 from .batch import TokenBatch
@@ -69,6 +71,15 @@ def _origins(batch: TokenBatch, count: int) -> tuple[Tensor, Tensor]:
     )
 
 
+def draws(
+    batch: TokenBatch, count: int, sampling: Sampling, generator: np.random.Generator
+) -> Tensor:
+    """The chance of all branches of a batch, [B, N, K] in [0, 1): drawn before it is split."""
+    rows, turns = batch.turn_mask.shape
+    shape = (rows, turns * count, sampling.max_new_tokens)
+    return torch.from_numpy(generator.random(shape)).to(batch.ids.device)
+
+
 @torch.no_grad()
 def sample_siblings(
     model: PreTrainedModel,
@@ -76,9 +87,17 @@ def sample_siblings(
     count: int,
     stop_id: int,
     sampling: Sampling,
-    generator: np.random.Generator,
+    uniforms: Tensor,
 ) -> Siblings:
     """Sample `count` actions of the present policy at every turn of every row.
+
+    Args:
+        model: The policy.
+        batch: Rows to answer.
+        count: Branches per turn.
+        stop_id: The token that ends an action.
+        sampling: How tokens are drawn.
+        uniforms: From `draws`, the rows of this batch; branches beyond its turns are ignored.
 
     Raises:
         ValueError: for a model with sliding-window attention, which branches would look beyond.
@@ -90,20 +109,21 @@ def sample_siblings(
         )
     origin, exists = _origins(batch, count)
     rows, branches = origin.shape
-    length = batch.ids.shape[1]
+    length, device = batch.ids.shape[1], batch.ids.device
     cache, window = DynamicCache(), context_of(model)
     hidden = hidden_states(model, batch.ids, past_key_values=cache, use_cache=True)
     hidden = hidden.gather(1, origin[..., None].expand(-1, -1, hidden.shape[-1]))
-    uniforms = torch.from_numpy(generator.random((sampling.max_new_tokens, rows * branches)))
-    stem = torch.arange(length)[None, None, None, :] <= origin[:, None, :, None]
-    alike = torch.eye(branches, dtype=torch.bool).expand(rows, 1, branches, branches)
+    chance = uniforms[:, :branches].flatten(0, 1)
+    stem = torch.arange(length, device=device) <= origin[:, None, :, None]
+    alike = torch.eye(branches, dtype=torch.bool, device=device)
+    alike = alike.expand(rows, 1, branches, branches)
     going = exists.clone()
     tokens: list[Tensor] = []
     masks: list[Tensor] = []
     logprobs: list[Tensor] = []
     for step in range(sampling.max_new_tokens):
         logits = head_logits(model, hidden).float().flatten(0, 1)
-        picks, picked = draw(logits, uniforms[step], sampling)
+        picks, picked = draw(logits, chance[:, step], sampling)
         tokens.append(picks.view(rows, branches).masked_fill(~going, 0))
         masks.append(going)
         logprobs.append(picked.view(rows, branches).masked_fill(~going, 0.0))
@@ -131,39 +151,46 @@ def grow(batch: TokenBatch, siblings: Siblings) -> Grown:
     rows, branches, width = siblings.token_ids.shape
     length = batch.ids.shape[1]
     ids = torch.cat([batch.ids, siblings.token_ids.flatten(1)], 1)
-    own = torch.arange(width)
+    device = batch.ids.device
+    own = torch.arange(width, device=device)
     following = (origin[..., None] + 1 + own) * siblings.mask  # what pads a branch needs no place
-    positions = torch.cat([torch.arange(length).expand(rows, length), following.flatten(1)], 1)
-    columns = length + torch.arange(branches)[:, None] * width + own
+    along = torch.arange(length, device=device)
+    positions = torch.cat([along.expand(rows, length), following.flatten(1)], 1)
+    columns = length + torch.arange(branches, device=device)[:, None] * width + own
     before = torch.cat([origin[..., None], columns[None, :, :-1].expand(rows, -1, -1)], -1)
     count = siblings.mask.sum(-1)
     last = columns[:, 0] + (count - 1).clamp(min=0)
     total = length + branches * width
-    visible = torch.zeros(rows, total, total, dtype=torch.bool)
-    visible[:, :length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
-    stem = torch.arange(length)[None, None, :] <= origin[..., None]
+    visible = torch.zeros(rows, total, total, dtype=torch.bool, device=device)
+    visible[:, :length, :length] = along <= along[:, None]
+    stem = along <= origin[..., None]
     visible[:, length:, :length] = stem.repeat_interleave(width, 1)
-    blocks = torch.ones(width, width, dtype=torch.bool).tril()
+    blocks = torch.ones(width, width, dtype=torch.bool, device=device).tril()
     visible[:, length:, length:] = torch.block_diag(*[blocks] * branches)
     return Grown(ids, visible[:, None], positions, before, last)
 
 
 def sibling_logprobs(
-    model: PreTrainedModel, grown: Grown, siblings: Siblings, temperature: float = 1.0
+    model: PreTrainedModel,
+    grown: Grown,
+    siblings: Siblings,
+    temperature: float = 1.0,
+    *,
+    checkpointing: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies [B, N, K] of the branch tokens, zero where there is none."""
-    hidden = hidden_states(
-        model,
-        grown.ids,
-        attention_mask=grown.visible,
-        position_ids=grown.positions,
-        use_cache=False,
+    """Log-probabilities and entropies (without a gradient) [B, N, K] of the branch tokens, zero
+    where there is none.
+    """
+    hidden = read_masked(
+        decoder(model), grown.ids, grown.visible, grown.positions, checkpointing=checkpointing
     )
     row, branch, place = siblings.mask.nonzero(as_tuple=True)
-    predicted = hidden[row, grown.predictor[row, branch, place]]
-    distribution = torch.log_softmax(head_logits(model, predicted).float() / temperature, -1)
+    with mixed_precision(grown.ids.device):
+        logits = head_logits(model, hidden[row, grown.predictor[row, branch, place]])
+    distribution = torch.log_softmax(logits.float() / temperature, -1)
     chosen = distribution.gather(-1, siblings.token_ids[row, branch, place, None]).squeeze(-1)
-    surprise = -(distribution.exp() * distribution).sum(-1)
-    grid = torch.zeros(siblings.mask.shape)
+    with torch.no_grad():
+        surprise = -(distribution.exp() * distribution).sum(-1)
+    grid = torch.zeros(siblings.mask.shape, device=chosen.device)
     where = (row, branch, place)
     return grid.index_put(where, chosen), grid.index_put(where, surprise)

@@ -9,6 +9,8 @@ bootstrapped from the value of the final observation; on termination it is not.
 Deviations: the critic is a network of its own (a copy of the policy's decoder with a value head),
 so that the value loss cannot disturb the policy; both are fitted on the same minibatches. Where
 one step already moves the policy by more than `target_kl`, the next iterations take smaller ones.
+Two terms are off by default: `reference_kl` adds KL(policy || start), with k2 in the loss, whose
+gradient is the KL's own; `sampler_cap` weighs tokens by what the sampler said (see mismatch.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,6 +25,7 @@ from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.critics import TurnCritic
+from agents.devices import find_device
 from agents.lm import LMPolicy
 from agents.models import load_model, with_lora
 from agents.rollout import collect
@@ -35,6 +38,7 @@ from .credit import explained_variance, gae
 from .forward import micro_batches, policy_logprobs, recompute_logprobs
 from .metrics import credit_metrics, normalised, rollout_metrics, training_split, update_metrics
 from .mismatch import importance_weights, mismatch, sampler_logprobs
+from .reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,15 @@ class Config:
     critic_learning_rate: float = 1e-3  # of the critic
     anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
+    reference_kl: float = 0.0  # pulls the policy towards where it began; above 0 costs a pass
+    sampler_cap: float | None = None  # e.g. 2: corrects for an engine that samples otherwise
     max_norm: float = 1.0  # gradients longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 128  # conversations answered at once
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
 
     def __post_init__(self) -> None:
@@ -75,6 +82,11 @@ class Config:
             raise ValueError(f"target_kl {self.target_kl}; expected a positive number, or None")
         if self.clip <= 0:
             raise ValueError(f"clip {self.clip}; expected a positive number")
+        if self.reference_kl < 0 or (self.sampler_cap is not None and self.sampler_cap < 1):
+            raise ValueError(
+                f"reference_kl {self.reference_kl}, sampler_cap {self.sampler_cap}; expected at "
+                "least 0, and a cap of at least 1 or None"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,7 @@ def judge(
     critic: TurnCritic, batch: TokenBatch, episodes: int, micro_tokens: int
 ) -> tuple[list[np.ndarray], list[float]]:
     """The critic's value before each turn, and behind the end of truncated episodes."""
-    grid = torch.zeros(batch.turn_mask.shape)
+    grid = torch.zeros(batch.turn_mask.shape, device=batch.ids.device)
     bootstraps = [0.0] * episodes
     for rows in micro_batches(batch, micro_tokens):
         part = batch.rows(rows)
@@ -191,9 +203,25 @@ def update(
     turn_credit: TurnCredit,
     config: Config,
     generator: np.random.Generator,
+    *,
+    weights: Tensor | None = None,
+    reference: Tensor | None = None,
 ) -> dict[str, float]:
-    """Some epochs of clipped policy steps and critic steps on one iteration's episodes."""
+    """Some epochs of clipped policy steps and critic steps on one iteration's episodes.
+
+    Args:
+        learner: Policy, critic and optimizers, which move.
+        batch: The iteration's episodes.
+        old_logprobs: [B, L] by the policy before its first step.
+        turn_credit: What the critic learns, and the policy.
+        config: How.
+        generator: Deals the rows to minibatches.
+        weights: [B, L] of each policy token's loss; None for 1.
+        reference: [B, L] log-probabilities of the policy tokens by what the policy stays close to.
+    """
     advantages = batch.spread(normalised(turn_credit.advantages_ET))
+    if weights is not None:
+        advantages = advantages * weights
     targets = batch.turn_grid(turn_credit.value_targets_ET)
     # counts fixed for the iteration: dividing each step by its own tokens would be biased
     tokens = batch.policy_tokens / config.minibatches
@@ -205,8 +233,9 @@ def update(
         for rows in np.array_split(order, min(config.minibatches, len(order))):
             mini, numbers = batch.rows(rows), {}
             if moving:
+                near = None if reference is None else reference[rows]
                 numbers = policy_gradient(
-                    learner.model, mini, old_logprobs[rows], advantages[rows], tokens, config
+                    learner.model, mini, old_logprobs[rows], advantages[rows], tokens, config, near
                 )
                 # the clip stops a token's push, not the drift that other tokens' pushes give it
                 moving = config.target_kl is None or numbers["approx_kl"] <= config.target_kl
@@ -230,6 +259,7 @@ def policy_gradient(
     advantages: Tensor,
     total: float,
     config: Config,
+    reference: Tensor | None = None,
 ) -> dict[str, float]:
     """Accumulate the gradient of the clipped objective over a minibatch, in micro-batches."""
     history: list[dict[str, float]] = []
@@ -237,7 +267,12 @@ def policy_gradient(
     for inner in micro_batches(mini, config.micro_tokens):
         part = mini.rows(inner)
         length = part.ids.shape[1]
-        logprobs, entropy = policy_logprobs(model, part)
+        logprobs, entropy = policy_logprobs(
+            model,
+            part,
+            entropy="trained" if config.entropy_bonus else "measured",
+            checkpointing=config.gradient_checkpointing,
+        )
         policy = losses.ppo_clip(
             logprobs,
             old_logprobs[inner, :length],
@@ -249,8 +284,15 @@ def policy_gradient(
             total=total,
         )
         bonus = losses.entropy(entropy, part.policy_mask, total=total)
-        (policy.loss + config.entropy_bonus * bonus.loss).backward()
-        history.append({**policy.metrics, **bonus.metrics})
+        loss, numbers = policy.loss + config.entropy_bonus * bonus.loss, policy.metrics
+        if reference is not None:
+            near = losses.kl_penalty(
+                logprobs, reference[inner, :length], part.policy_mask, kind="k2", total=total
+            )
+            loss = loss + config.reference_kl * near.loss
+            numbers = {**numbers, "reference_kl": near.metrics["kl"]}
+        loss.backward()
+        history.append({**numbers, **bonus.metrics})
         weights.append(part.policy_tokens)
     means = {
         name: float(np.average([row[name] for row in history], weights=weights))
@@ -266,7 +308,10 @@ def fit_critic(
     history: list[dict[str, float]] = []
     for inner in micro_batches(mini, config.micro_tokens):
         part = mini.rows(inner)
-        values = learner.critic.values(learner.critic.encode(part.ids, part.lengths), part.before_turn)[..., 0]
+        hidden = learner.critic.encode(
+            part.ids, part.lengths, checkpointing=config.gradient_checkpointing
+        )
+        values = learner.critic.values(hidden, part.before_turn)[..., 0]
         width = part.turn_mask.shape[1]
         value = losses.value_mse(values, targets[inner, :width], part.turn_mask, total=total)
         value.loss.backward()
@@ -285,10 +330,12 @@ def train(
     config: Config = Config(),
     *,
     resume: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder.
+    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
     """
+    where = find_device(device)
     run = support.open_run(
         out,
         {"algorithm": "turn_ppo", "env": env, "model": str(model), **asdict(config)},
@@ -298,7 +345,8 @@ def train(
     with torch.random.fork_rng():
         support.seed_all(config.seed)
         language_model, chat = load_model(run.path / "checkpoints" if state else model)
-        learner = Learner(language_model, chat, config)
+        learner = Learner(language_model.to(where), chat, config)  # type: ignore[arg-type]
+    reference = Reference(learner.model, model) if config.reference_kl else None
     if state:
         learner.load(state)
 
@@ -324,16 +372,28 @@ def train(
                 policy_seed=config.seed,
             )
         with run.phase("credit"):
-            batch = make_batch(episodes, chat)
+            batch = make_batch(episodes, chat).to(where)
             values_ET, bootstraps_E = judge(
                 learner.critic, batch, len(episodes), config.micro_tokens
             )
             turn_credit = credit(episodes, values_ET, bootstraps_E, config)
             # the learner's own, not the sampler's: the first ratio is then exactly 1
             old_logprobs = recompute_logprobs(learner.model, batch, config.micro_tokens)
+            sampled = sampler_logprobs(batch, episodes)
+            weights = importance_weights(sampled, old_logprobs, config.sampler_cap)
+            near = reference.logprobs(batch, config.micro_tokens) if reference else None
         with run.phase("update"):
-            measured = update(learner, batch, old_logprobs, turn_credit, config, generator)
-            measured |= mismatch(sampler_logprobs(batch, episodes), old_logprobs)
+            measured = update(
+                learner,
+                batch,
+                old_logprobs,
+                turn_credit,
+                config,
+                generator,
+                weights=weights,
+                reference=near,
+            )
+            measured |= mismatch(sampled, old_logprobs)
         run.log(iteration, {**rollout_metrics(episodes), **turn_credit.metrics(), **measured})
         run.episodes(episodes[:8])
         advantages_ET = turn_credit.advantages_ET

@@ -39,7 +39,8 @@ _ENV = '"lmenvs/TextWorldCoinCollector-v0?level=104&admissible=true&description=
 def pretrain_options() -> type:
     """The options of `lmenvs pretrain`."""
     module = importlib.import_module("algorithms.behaviour_cloning")
-    fields = [_ENV_FIELD, _OUT_FIELD, _RESUME_FIELD, _config_field(module.TinyConfig)]
+    fields = [_ENV_FIELD, _OUT_FIELD, _RESUME_FIELD, _DEVICE_FIELD]
+    fields.append(_config_field(module.TinyConfig))
     options = dataclasses.make_dataclass("Pretrain", fields, frozen=True, kw_only=True)
     options.__doc__ = _PRETRAIN_HELP.format(env=_ENV)
     return options
@@ -47,11 +48,16 @@ def pretrain_options() -> type:
 
 def pretrain(options: Any) -> int:
     """Make and clone the model."""
+    from agents.devices import find_device
+
     from .. import behaviour_cloning
 
+    find_device(options.device)
     make(options.env).close()  # a mistake is told before a folder is made for the run
     _finish(
-        behaviour_cloning.pretrain(options.env, options.out, options.config, resume=options.resume)
+        behaviour_cloning.pretrain(
+            options.env, options.out, options.config, resume=options.resume, device=options.device
+        )
     )
     return 0
 
@@ -69,13 +75,17 @@ def train(arguments: Sequence[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALGORITHMS)}"
         raise ValueError(f"expected an algorithm, got {name or 'none'!r}; {hint}")
     module = importlib.import_module(f"algorithms.{name}")
-    fields = [_ENV_FIELD, _MODEL_FIELD, _OUT_FIELD, _RESUME_FIELD, _config_field(module.Config)]
+    fields = [_ENV_FIELD, _MODEL_FIELD, _OUT_FIELD, _RESUME_FIELD, _DEVICE_FIELD]
+    fields.append(_config_field(module.Config))
     maker = dataclasses.make_dataclass("Train", fields, frozen=True, kw_only=True)
     maker.__doc__ = _TRAIN_HELP.format(summary=module.__doc__, name=name, env=_ENV)
     options = parse(maker, f"lmenvs train {name}", arguments[1:])
+    from agents.devices import find_device
+
+    find_device(options.device)
     make(options.env).close()  # mistakes are told before a folder is made for the run
-    model = model_folder(options.model)
-    _finish(module.train(options.env, model, options.out, options.config, resume=options.resume))
+    given = options.env, model_folder(options.model), options.out, options.config
+    _finish(module.train(*given, resume=options.resume, device=options.device))
     return 0
 
 
@@ -113,4 +123,7 @@ def _config_field(config: Any) -> tuple[str, Any, Any]:
 _ENV_FIELD = _described("env", str, "the environment, with arguments behind a question mark")
 _MODEL_FIELD = _described("model", str, "a model folder, a run's --out folder or a hub id")
 _OUT_FIELD = _described("out", Path, "a new folder for the run; with --resume, the run's folder")
+_DEVICE_FIELD = _described(
+    "device", str, "where the models are: cpu, cuda or cuda:N", default="cpu"
+)
 _RESUME_FIELD = _described("resume", bool, "go on from the last checkpoint in --out", default=False)

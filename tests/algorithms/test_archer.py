@@ -13,6 +13,7 @@ from algorithms.archer_actor import update_actor
 from algorithms.archer_critic import credit, encode, update_critic
 from algorithms.batch import TokenBatch, make_batch
 from algorithms.credit import discounted_returns
+from algorithms.siblings import draws
 from lmenvs.types import Episode
 from tests.support.language import with_random_heads
 from tests.support.training import MICROWAVE, beginner, flat, metrics, played, start, weights
@@ -20,8 +21,7 @@ from tests.support.training import MICROWAVE, beginner, flat, metrics, played, s
 CONFIG = Config(
     discount=0.5,
     lam=0.0,
-    critic_batch=8,
-    actor_batch=8,
+    batch_size=8,
     actor_steps=1,
     max_new_tokens=6,
     residual_q=False,
@@ -37,6 +37,10 @@ def prepared(config: Config = CONFIG) -> tuple[Learner, TokenBatch, list[Episode
     assert {one.truncated for one in episodes} == {True, False}
     learner.replay.add(episodes)
     return learner, make_batch(episodes, learner.chat), episodes
+
+
+def drawn(learner: Learner, batch: TokenBatch) -> Tensor:
+    return draws(batch, CONFIG.siblings, learner.sampling, chance())
 
 
 def chance() -> np.random.Generator:
@@ -178,7 +182,7 @@ def test_small_micro_batches_move_the_actor_as_one_large_batch(clip: float | Non
     for split in (1, 4):
         learner, batch, _ = prepared(config)
         by_sgd(learner)
-        whole = archer_actor._imagine(learner, batch, config, chance())
+        whole = archer_actor._imagine(learner, batch, config, drawn(learner, batch))
         parts = [_rows(whole, rows) for rows in torch.arange(len(batch)).chunk(split)]
         archer_actor._actor_step(learner, config, parts, float(whole.siblings.mask.sum()))
         after.append(flat(learner.model))
@@ -229,7 +233,7 @@ def test_a_token_baseline_that_says_zero_changes_nothing():
 
 
 def test_a_token_baseline_that_foresees_the_advantage_leaves_nothing_to_learn():
-    config = replace(CONFIG, token_baseline=True, standardise=False, clip=None, siblings=1)
+    config = replace(CONFIG, token_baseline=True, clip=None, siblings=1)
     learner, _, _ = prepared(config)
     with torch.no_grad():
         for head in (learner.critic.action_value_head, learner.critic.value_head):
@@ -247,23 +251,23 @@ def test_a_token_baseline_that_foresees_the_advantage_leaves_nothing_to_learn():
 @torch.no_grad()
 def test_the_advantage_takes_the_lesser_head_of_each():
     learner, batch, _ = prepared()
-    part = archer_actor._imagine(learner, batch, CONFIG, chance())
+    part = archer_actor._imagine(learner, batch, CONFIG, drawn(learner, batch))
     hidden = encode(learner.critic, part.grown)
     q = learner.critic.action_values(hidden, part.grown.last)
     v = learner.critic.values(hidden, batch.before_turn)
     for row, branch in part.siblings.branch_mask.nonzero().tolist():
         lesser = q[row, branch].min() - v[row, branch // CONFIG.siblings].min()
         assert part.advantages[row, branch].item() == approx(lesser.item(), abs=1e-5)
-    residual = archer_actor._imagine(learner, batch, replace(CONFIG, residual_q=True), chance())
+    residual = archer_actor._imagine(
+        learner, batch, replace(CONFIG, residual_q=True), drawn(learner, batch)
+    )
     for row, branch in part.siblings.branch_mask.nonzero().tolist():
         before = v[row, branch // CONFIG.siblings]
         lesser = (q[row, branch] + before).min() - before.min()
         assert residual.advantages[row, branch].item() == approx(lesser.item(), abs=1e-5)
 
 
-TINY = replace(
-    CONFIG, episodes=8, warmup_critic_steps=2, critic_steps=2, critic_batch=4, actor_batch=4
-)
+TINY = replace(CONFIG, episodes=8, critic_steps=2, batch_size=4)
 
 
 def test_warming_up_leaves_the_actor_as_it_was(tmp_path: Path):
@@ -287,7 +291,7 @@ def test_lora_trains_its_adapters_and_saves_only_them(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"lam": -1}, {"polyak": 0}, {"clip": 0}, {"siblings": 0}, {"critic_batch": 0}]
+    "wrong", [{"lam": -1}, {"polyak": 0}, {"clip": 0}, {"siblings": 0}, {"batch_size": 0}]
 )
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -12,7 +12,7 @@ from agents.critics import TurnCritic
 from agents.lm import LMPolicy
 from agents.sampling import Sampling
 from algorithms.batch import TokenBatch, make_batch
-from algorithms.siblings import Siblings, grow, sample_siblings, sibling_logprobs
+from algorithms.siblings import Siblings, draws, grow, sample_siblings, sibling_logprobs
 from tests.support.language import (
     FULL_ATTENTION,
     full_logprobs,
@@ -30,14 +30,9 @@ def grown_batch(family: str = "llama") -> tuple[LMPolicy, TokenBatch, Siblings]:
     speaker = policy(model(family))
     talks = [*talk(speaker, ["a", "bee"], turns=3), *talk(speaker, ["d"], turns=1)]
     batch = make_batch([one.episode() for one in talks], speaker.chat)
-    siblings = sample_siblings(
-        speaker.model,
-        batch,
-        COUNT,
-        speaker.chat.stop_id,
-        Sampling(max_new_tokens=LONGEST),
-        np.random.default_rng(0),
-    )
+    sampling = Sampling(max_new_tokens=LONGEST)
+    chance = draws(batch, COUNT, sampling, np.random.default_rng(3))
+    siblings = sample_siblings(speaker.model, batch, COUNT, speaker.chat.stop_id, sampling, chance)
     return speaker, batch, siblings
 
 
@@ -77,7 +72,7 @@ def test_there_are_branches_exactly_where_there_are_turns():
 def test_branches_are_drawn_as_the_policy_draws():
     # the same uniform numbers give the same tokens as sampling in a conversation would
     speaker, batch, siblings = grown_batch()
-    uniforms = np.random.default_rng(0).random((LONGEST, siblings.branch_mask.numel()))
+    uniforms = np.random.default_rng(3).random((*siblings.branch_mask.shape, LONGEST))
     branches = siblings.branch_mask.shape[1]
     for branch in range(branches):
         turn = branch // COUNT
@@ -87,7 +82,7 @@ def test_branches_are_drawn_as_the_policy_draws():
             ids = torch.tensor([asked + said])
             logits = speaker.model(input_ids=ids).logits[0, -1].detach().double()
             cumulative = torch.softmax(logits, -1).cumsum(-1)
-            said.append(int((cumulative <= uniforms[step, branch] * cumulative[-1]).sum()))
+            said.append(int((cumulative <= uniforms[0, branch, step] * cumulative[-1]).sum()))
             if said[-1] == speaker.chat.stop_id:
                 break
         assert siblings.token_ids[0, branch][siblings.mask[0, branch]].tolist() == said
@@ -98,9 +93,9 @@ def test_branches_come_as_often_as_the_policy_says():
     (one,) = talk(speaker, ["a"], turns=1)
     batch = make_batch([one.episode()], speaker.chat)
     many = 20_000
-    siblings = sample_siblings(
-        speaker.model, batch, many, 1, Sampling(max_new_tokens=1), np.random.default_rng(3)
-    )
+    once = Sampling(max_new_tokens=1)
+    chance = draws(batch, many, once, np.random.default_rng(3))
+    siblings = sample_siblings(speaker.model, batch, many, 1, once, chance)
     share = torch.bincount(siblings.token_ids.flatten()).float() / many
     logits = speaker.model(input_ids=batch.ids[:, : int(batch.before_turn[0, 0]) + 1]).logits
     expected = torch.softmax(logits[0, -1], -1)[: len(share)]
@@ -184,9 +179,9 @@ def test_branches_end_where_the_window_does(family: str):
     start = int(batch.before_turn[0, 0]) + 1
     batch = replace(batch, ids=batch.ids[:, : start + 2])
     near = policy(model(family, context=start + 2))
-    siblings = sample_siblings(
-        near.model, batch, 8, 1, Sampling(max_new_tokens=6), np.random.default_rng(0)
-    )
+    six = Sampling(max_new_tokens=6)
+    chance = draws(batch, 8, six, np.random.default_rng(0))
+    siblings = sample_siblings(near.model, batch, 8, 1, six, chance)
     assert int(siblings.mask.sum(-1).max()) == 2
     packed, _ = sibling_logprobs(near.model, grow(batch, siblings), siblings)
     torch.testing.assert_close(siblings.logprobs, packed.detach(), atol=2e-4, rtol=1e-3)
@@ -196,3 +191,16 @@ def test_a_model_that_looks_back_over_a_window_has_no_branches():
     with pytest.raises(ValueError, match="window") as refusal:
         grown_batch("mistral")
     assert "\n" not in str(refusal.value)
+
+
+def test_splitting_a_batch_changes_no_branch():
+    speaker, batch, siblings = grown_batch()
+    sampling = Sampling(max_new_tokens=LONGEST)
+    chance = draws(batch, COUNT, sampling, np.random.default_rng(3))
+    for row in range(len(batch)):
+        part = batch.rows([row])
+        alone = sample_siblings(
+            speaker.model, part, COUNT, speaker.chat.stop_id, sampling, chance[[row]]
+        )
+        for branch in range(alone.mask.shape[1]):
+            assert written_out(part, alone, 0, branch) == written_out(batch, siblings, row, branch)

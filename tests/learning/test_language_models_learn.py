@@ -14,8 +14,8 @@ from agents.rollout import collect
 from agents.sampling import Sampling
 from algorithms import archer, archer_critic, reinforce, turn_ppo
 from algorithms.batch import make_batch
-from algorithms.forward import policy_logprobs
 from algorithms.credit import explained_variance
+from algorithms.forward import policy_logprobs
 from lmenvs import exact
 from lmenvs.envs.control.microwave import NEXT
 from lmenvs.registration import make
@@ -76,9 +76,7 @@ def action_probabilities(folder: Path, episodes: Sequence[Episode]) -> dict[str,
 
 
 # Q apart from V: on a game this small it finds what actions are worth in half the steps
-ARCHER = archer.Config(
-    critic_batch=32, critic_learning_rate=2e-3, residual_q=False, max_new_tokens=8
-)
+ARCHER = archer.Config(batch_size=32, critic_learning_rate=2e-3, residual_q=False, max_new_tokens=8)
 
 
 def test_archers_critic_finds_the_true_advantages_of_a_language_model():
@@ -117,7 +115,6 @@ def test_archer_improves_on_microwave(tmp_path: Path):
         ARCHER,
         iterations=14,
         warmup_iterations=4,
-        warmup_critic_steps=100,
         episodes=128,
         critic_steps=24,
         learning_rate=1e-3,

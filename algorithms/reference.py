@@ -1,0 +1,43 @@
+"""The model a policy is held close to (torch): the adapter switched off, or a frozen copy.
+
+A policy with LoRA adapters needs no second copy: without them it is the model it began as, bit for
+bit. A policy that is trained whole is held close to a frozen copy of its start.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agents.models import is_adapter, load_model
+
+from .batch import TokenBatch
+from .forward import recompute_logprobs
+
+
+class Reference:
+    """What the reference says of the policy's tokens.
+
+    Args:
+        policy: The model in training, adapters included.
+        start: Where the policy's training began; read where the policy has no adapters.
+    """
+
+    def __init__(self, policy: PreTrainedModel, start: str | Path):
+        self._policy = policy
+        self.copy: PreTrainedModel | None = None
+        if not is_adapter(policy):
+            copied, _ = load_model(start)
+            self.copy = copied.to(policy.device).requires_grad_(False)  # type: ignore[arg-type]
+
+    def logprobs(self, batch: TokenBatch, micro_tokens: int) -> Tensor:
+        """The reference's log-probabilities [B, L] of the policy tokens, without a gradient."""
+        with self._at_work():
+            return recompute_logprobs(self.copy or self._policy, batch, micro_tokens)
+
+    def _at_work(self) -> AbstractContextManager[Any]:
+        if self.copy is not None:
+            return nullcontext()
+        return self._policy.disable_adapter()  # type: ignore[operator]  # peft's
