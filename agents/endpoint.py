@@ -72,24 +72,7 @@ class Endpoint:
             ConnectionError: where nobody answers at the address, or not within the tries.
             ValueError: where the endpoint refuses (key, model, parameter) or is of another kind.
         """
-        given_up = given_up or threading.Event()
-        url = f"{self._url}/{path}"
-        if path.startswith("/"):
-            url = self._url.removesuffix("/v1") + path
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Passing),
-            stop=tenacity.stop_after_attempt(self._tries) | tenacity.stop_when_event_set(given_up),
-            wait=_wait,
-            sleep=tenacity.sleep_using_event(given_up),
-            reraise=True,
-        )
-        try:
-            response = retrying(self._once, url, body)
-        except _Passing as error:
-            raise ConnectionError(
-                f"{self.shown}: gave up after {self._tries} tries, the last one: {error}; "
-                "try again later, or lower concurrency"
-            ) from error
+        response = self._send(path, body, given_up or threading.Event())
         if response is None:
             return None
         try:
@@ -99,6 +82,15 @@ class Endpoint:
         if not isinstance(reply, dict):
             raise self.strange(response.text)
         return reply
+
+    def tell(self, path: str, body: dict[str, Any]) -> None:
+        """Make a request whose reply says nothing but that it was heard.
+
+        Raises:
+            ConnectionError: where nobody answers at the address, or not within the tries.
+            ValueError: where the endpoint refuses.
+        """
+        self._send(path, body, threading.Event())
 
     def strange(self, reply: object) -> ValueError:
         """The error for a reply that is none."""
@@ -110,6 +102,28 @@ class Endpoint:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _send(
+        self, path: str, body: dict[str, Any], given_up: threading.Event
+    ) -> httpx.Response | None:
+        """The response to a request that is made until it succeeds; None: see `_once`."""
+        url = f"{self._url}/{path}"
+        if path.startswith("/"):
+            url = self._url.removesuffix("/v1") + path
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Passing),
+            stop=tenacity.stop_after_attempt(self._tries) | tenacity.stop_when_event_set(given_up),
+            wait=_wait,
+            sleep=tenacity.sleep_using_event(given_up),
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, url, body)
+        except _Passing as error:
+            raise ConnectionError(
+                f"{self.shown}: gave up after {self._tries} tries, the last one: {error}; "
+                "try again later, or lower concurrency"
+            ) from error
 
     def _once(self, url: str, body: dict[str, Any]) -> httpx.Response | None:
         """One try; None where the conversation has outgrown the model's window."""

@@ -181,7 +181,7 @@ class LMPolicy:
                 if not known:
                     self._share(slot, conversation)
                 return slot, new, False
-        new = self.chat.start(messages)
+        new = list(conversation.prompt_ids or self.chat.start(messages))
         self._prefixes.remove(slot)
         slot.stored, slot.ids = 0, list(new)
         self._share(slot, conversation)

@@ -33,7 +33,7 @@ def next_prompt(conversation: Conversation, chat: "Chat") -> Prompt:
         new = chat.delta(conversation.messages, answered - 1, stopped)
         if new is not None:
             return Prompt((*ids, *new), tuple(new), False)
-    whole = tuple(chat.start(conversation.messages))
+    whole = tuple(conversation.prompt_ids or chat.start(conversation.messages))
     return Prompt(whole, whole, True)
 
 

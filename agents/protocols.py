@@ -21,6 +21,8 @@ class Conversation:
         parent: (conversation id, messages shared) where this one was forked from another.
         env: The live environment, for scripted policies that ask it for its expert or its legal
             actions. A policy that is evaluated on what the player sees must not look at it.
+        prompt_ids: The whole prompt in ids, where who asks has encoded it (a client over HTTP);
+            a language model then reads these instead of the messages.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Conversation:
     seed: tuple[int, ...] = (0,)
     parent: tuple[str, int] | None = None
     env: TextEnv | None = field(default=None, compare=False, repr=False)
+    prompt_ids: tuple[int, ...] | None = None
 
 
 @runtime_checkable

@@ -1,29 +1,43 @@
 """Serve a policy as an OpenAI-compatible endpoint: `python -m agents.serve hf:DIR --port 8000`.
 
-It answers `GET /v1/models` and `POST /v1/chat/completions`: any program that speaks to such an
-endpoint can play with a policy of ours, and `openai:MODEL@URL` can be tried without a key. Requests
-that wait are answered in one batch. Sampling settings are the policy's own, as its spec gives them
-(`hf:DIR?temperature=0`): a request's `temperature` and `max_tokens` change nothing, its `seed`
-selects the draw. Streaming and tools are refused. It is for one machine: nobody is authenticated.
+Any program that speaks to such an endpoint can play with a policy of ours, and `openai:MODEL@URL`
+can be tried without a key. Many requests are answered side by side (see serving.py).
+
+| page | what it does |
+|---|---|
+| `GET /v1/models` | lists what is served |
+| `POST /v1/chat/completions` | answers messages |
+| `POST /v1/completions` | continues a prompt of token ids |
+| `POST /v1/load_lora_adapter` | serves the adapter folder `lora_path` as `lora_name` (vLLM's) |
+| `POST /v1/unload_lora_adapter` | serves `lora_name` no more (vLLM's) |
+| `POST /update_weights_from_disk` | takes on the weights in the folder `model_path` (SGLang's) |
+| `POST /sleep`, `POST /wake_up` | drops what is kept of conversations, and goes on (vLLM's) |
+
+A language model samples as its spec says (`hf:DIR?temperature=0`) where a request does not say
+otherwise: `temperature`, `top_p`, `top_k`, `min_p`, `stop` (a text or a list), `max_tokens` or
+`max_completion_tokens`, and `seed`, which selects the draw. Other policies heed the seed alone.
+`logprobs` and vLLM's `return_token_ids` say what was read and chosen. Streaming and tools are
+refused. Weights are read from below the folder that `--weights` names, and without it from nowhere;
+only safetensors are read. It is for one machine: nobody is authenticated.
 """
 
 import argparse
-import itertools
 import json
-import queue
-import threading
-import time
-from concurrent.futures import Future
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from lmenvs.types import Action, Message
-
+from .folders import model_folder
 from .making import make_policy
-from .protocols import Conversation, Policy
+from .protocols import Policy
+from .secrets import masked
+from .serving import Answers, Sampled
+from .threads import set_threads
+from .wire import Request, read_chat, read_completion, read_object, write_chat, write_completion
 
 MOST_BYTES = 8 << 20  # of one request
-ROLES = ("system", "user", "assistant")
+PAGES = "/v1/models, /v1/chat/completions, /v1/completions and those of python -m agents.serve -h"
 
 
 class PolicyServer(ThreadingHTTPServer):
@@ -35,9 +49,13 @@ class PolicyServer(ThreadingHTTPServer):
         host: The address to listen at.
         port: The port to listen at.
         handler: What reads requests.
+        weights: The folder below which new weights may lie; None takes none.
+        base: The folder or hub id that an adapter may name as its base, beside folders below
+            `weights`.
     """
 
     daemon_threads = True
+    request_queue_size = 128  # clients that connect at the same moment
 
     def __init__(
         self,
@@ -46,70 +64,118 @@ class PolicyServer(ThreadingHTTPServer):
         host: str = "127.0.0.1",
         port: int = 0,
         handler: type[BaseHTTPRequestHandler] | None = None,
+        weights: str | Path | None = None,
+        base: str | None = None,
     ):
         self.model = model
-        self._policy = policy
-        self._numbers = itertools.count()
-        self._waiting: queue.Queue[tuple[Conversation, Future[Action]] | None] = queue.Queue()
+        self._root = None if weights is None else Path(weights).resolve()
+        self._base = base
         super().__init__((host, port), handler or Handler)
-        self._worker = threading.Thread(target=self._work, daemon=True)
-        self._worker.start()
+        self.answers = Answers({model: policy})
 
     @property
     def url(self) -> str:
         """The base url for clients."""
         return f"http://{self.server_address[0]}:{self.server_address[1]}/v1"
 
-    def ask(self, messages: tuple[Message, ...], seed: int) -> Action:
-        """The policy's action; requests that wait meanwhile go into its next batch."""
-        answer: Future[Action] = Future()
-        name = f"request {next(self._numbers)}"
-        self._waiting.put((Conversation(name, messages, (seed,)), answer))
-        return answer.result()
+    def load_adapter(self, request: dict[str, Any]) -> None:
+        """Serve an adapter under a name of its own, beside what is served already."""
+        name, folder = str(request["lora_name"]), str(request["lora_path"])
+        if name in self.answers.policies:
+            raise ValueError(f"{name!r} is served already; unload it first or take another name")
+        self._take_on(name, folder, "adapter_config.json")
 
-    def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while not self._waiting.empty():
-                following = self._waiting.get()
-                if following is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(following)
-            conversations = [conversation for conversation, _ in batch]
-            try:
-                actions = self._policy.act(conversations)
-                self._policy.forget([conversation.id for conversation in conversations])
-            except Exception as error:  # handed to the threads that ask, which answer with it
-                for _, answer in batch:
-                    answer.set_exception(error)
-            else:
-                for (_, answer), action in zip(batch, actions, strict=True):
-                    answer.set_result(action)
+    def unload_adapter(self, request: dict[str, Any]) -> None:
+        """Serve an adapter no more."""
+        name = str(request["lora_name"])
+        if name == self.model or name not in self.answers.policies:
+            raise LookupError(f"no adapter {name!r}")
+
+        def unload() -> None:
+            del self.answers.policies[name]
+
+        self.answers.change(unload)
+
+    def update_weights(self, request: dict[str, Any]) -> None:
+        """Answer with other weights from now on."""
+        self._take_on(self.model, str(request["model_path"]), "config.json")
+
+    def sleep(self, request: dict[str, Any]) -> None:
+        """Drop what is kept of conversations, once those under way are answered."""
+        self.answers.change(lambda: None)
+
+    def wake_up(self, request: dict[str, Any]) -> None:
+        """Go on: nothing is to be done."""
+
+    def _take_on(self, name: str, folder: str, file: str) -> None:
+        policy = self.answers.policies[self.model]
+        if not isinstance(policy, Sampled):
+            raise ValueError("what is served here is no language model; serve hf:FOLDER")
+        path = allowed(folder, self._root, file)
+        if file == "adapter_config.json":
+            stated = json.loads((path / file).read_text(encoding="utf-8"))
+            base = str(stated.get("base_model_name_or_path"))
+            known = self._base is not None and _same(base, self._base)
+            if not known:
+                allowed(base, self._root, "config.json")
+
+        def load() -> None:
+            from .lm import load_policy
+
+            self.answers.policies[name] = load_policy(path, policy.sampling)
+
+        self.answers.change(load)
 
     def server_close(self) -> None:
-        """Stop listening, and the worker."""
-        self._waiting.put(None)
+        """Stop listening, and the thread that answers."""
+        self.answers.close()
         super().server_close()
+
+
+def allowed(folder: str, root: Path | None, file: str) -> Path:
+    """The folder, if weights may be read from it.
+
+    Raises:
+        PermissionError: where it does not lie below the folder that was named for weights.
+        ValueError: where it holds no model, or one that is no safetensors.
+    """
+    if root is None:
+        raise PermissionError(
+            "this server takes no weights; start it with --weights FOLDER to let it read them there"
+        )
+    path = Path(folder).resolve()
+    if not path.is_relative_to(root):
+        raise PermissionError(f"expected a folder below that of --weights, got {folder!r}")
+    if not (path / file).is_file() or not any(path.glob("*.safetensors")):
+        raise ValueError(
+            f"expected {file} and *.safetensors in {folder!r}, got a folder without; "
+            "name one that save_pretrained wrote"
+        )
+    return path
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or Path(one).resolve() == Path(other).resolve()
 
 
 class Handler(BaseHTTPRequestHandler):
     """Reads requests and writes answers in the OpenAI format."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # header and body of a small reply leave at once
     server: PolicyServer  # type: ignore[assignment]  # the only server that makes this handler
 
     def do_GET(self) -> None:
-        """List the one model."""
-        if self.path.rstrip("/") == "/v1/models":
-            self.answer(
-                200, {"object": "list", "data": [{"id": self.server.model, "object": "model"}]}
-            )
+        """List the models."""
+        if self._page() == "/v1/models":
+            names = list(self.server.answers.policies)
+            models = [{"id": name, "object": "model"} for name in names]
+            self.answer(200, {"object": "list", "data": models})
         else:
-            self.refuse(404, f"no page {self.path}; there are /v1/models and /v1/chat/completions")
+            self.refuse(404, f"no page {self.path}; there are {PAGES}")
 
     def do_POST(self) -> None:
-        """Answer one conversation."""
+        """Answer one conversation, or change what answers."""
         stated = self.headers.get("Content-Length") or ""
         length = int(stated) if stated.isdecimal() else 0
         if length > MOST_BYTES:
@@ -117,27 +183,43 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(413, f"{length} bytes; expected at most {MOST_BYTES}")
             return
         body = self.rfile.read(length)
-        if self.path.rstrip("/") != "/v1/chat/completions":
-            self.refuse(404, f"no page {self.path}; there are /v1/models and /v1/chat/completions")
-            return
+        server = self.server
+        changes: dict[str, Callable[[dict[str, Any]], None]] = {
+            "/v1/load_lora_adapter": server.load_adapter,
+            "/v1/unload_lora_adapter": server.unload_adapter,
+            "/update_weights_from_disk": server.update_weights,
+            "/sleep": server.sleep,
+            "/wake_up": server.wake_up,
+        }
+        page = self._page()
         try:
-            messages, seed = read_request(body, self.server.model)
+            if page == "/v1/chat/completions":
+                self._complete(read_chat(body, server.model), write_chat)
+            elif page == "/v1/completions":
+                self._complete(read_completion(body, server.model), write_completion)
+            elif page in changes:
+                changes[page](read_object(body) if body else {})
+                self.answer(200, {"success": True, "message": "done"})
+            else:
+                self.refuse(404, f"no page {self.path}; there are {PAGES}")
+        except KeyError as error:
+            self.refuse(400, f"expected the field {error} in the request")
         except LookupError as error:
             self.refuse(404, str(error.args[0]))
-        except ValueError as error:
-            self.refuse(400, str(error))
-        else:
-            self._complete(messages, seed)
-
-    def _complete(self, messages: tuple[Message, ...], seed: int) -> None:
-        try:
-            action = self.server.ask(messages, seed)
+        except PermissionError as error:
+            self.refuse(403, str(error))
         except ValueError as error:  # asking again would not help
             self.refuse(400, str(error))
-            return
+        except (BrokenPipeError, ConnectionResetError):  # the client has gone
+            self.close_connection = True
         except Exception as error:  # the policy's failure is the client's to see
             self.refuse(500, f"{type(error).__name__}: {error}")
-            return
+
+    def _page(self) -> str:
+        return self.path.partition("?")[0].rstrip("/")
+
+    def _complete(self, request: Request, write: Callable[[Request, Any], dict[str, Any]]) -> None:
+        action = self.server.answers.ask(request.question)
         if action.finish == "context":
             self.refuse(
                 400,
@@ -145,28 +227,7 @@ class Handler(BaseHTTPRequestHandler):
                 "context_length_exceeded",
             )
             return
-        prompt, sampled = len(action.prompt_ids), len(action.token_ids)
-        self.answer(
-            200,
-            {
-                "id": f"chatcmpl-{time.monotonic_ns()}",
-                "object": "chat.completion",
-                "created": int(time.time()),
-                "model": self.server.model,
-                "choices": [
-                    {
-                        "index": 0,
-                        "message": {"role": "assistant", "content": action.text},
-                        "finish_reason": action.finish,
-                    }
-                ],
-                "usage": {
-                    "prompt_tokens": prompt,
-                    "completion_tokens": sampled,
-                    "total_tokens": prompt + sampled,
-                },
-            },
-        )
+        self.answer(200, write(request, action))
 
     def refuse(self, status: int, message: str, code: str | None = None) -> None:
         """Answer with an error in the OpenAI format."""
@@ -185,37 +246,6 @@ class Handler(BaseHTTPRequestHandler):
         """One line per request would drown what the program itself prints."""
 
 
-def read_request(body: bytes, model: str) -> tuple[tuple[Message, ...], int]:
-    """The messages and the seed of a request.
-
-    Raises:
-        LookupError: for another model.
-        ValueError: for what is no request, or asks for what a policy does not do.
-    """
-    try:
-        request = json.loads(body)
-        given = request["messages"]
-        messages = tuple(Message(str(one["role"]), _text(one["content"])) for one in given)
-        seed = int(request.get("seed") or 0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"expected a JSON object with messages of text, got {error!r}") from error
-    if request.get("model", model) != model:
-        raise LookupError(f"no model {request['model']!r}; this server has {model!r}")
-    if request.get("stream") or request.get("tools") or request.get("n", 1) != 1:
-        raise ValueError("stream, tools and n are not offered; send a request without them")
-    unknown = [message.role for message in messages if message.role not in ROLES]
-    if not messages or unknown or messages[-1].role != "user":
-        raise ValueError(f"expected messages of {', '.join(ROLES)}, a user's at the end")
-    if messages[0].role != "system":
-        messages = (Message("system", ""), *messages)  # policies find it in the first place
-    return messages, abs(seed)
-
-
-def _text(content: Any) -> str:
-    """Text as it is, or the parts of a content list joined."""
-    return content if isinstance(content, str) else "".join(part["text"] for part in content)
-
-
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m agents.serve", description=__doc__)
@@ -226,11 +256,17 @@ def main() -> None:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--weights", help="a folder below which new weights may lie")
     options = parser.parse_args()
+    spec = options.policy.partition("?")[0]
     try:
+        set_threads()  # before torch is imported
         policy = make_policy(options.policy)
-        name = options.model or options.policy.partition("?")[0]
-        server = PolicyServer(policy, name, options.host, options.port)
+        base = model_folder(spec.removeprefix("hf:")) if spec.startswith("hf:") else None
+        name = options.model or masked(spec)
+        server = PolicyServer(
+            policy, name, options.host, options.port, weights=options.weights, base=base
+        )
     except (ValueError, OSError, ImportError) as error:
         parser.error(str(error))
     print(f"serving {server.model} at {server.url}; Ctrl-C stops it", flush=True)
