@@ -1,0 +1,109 @@
+"""Transformers' continuous batching engine: made for a model, started, stopped (torch)."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from transformers import GenerationConfig, PreTrainedModel
+
+from .chat import Chat
+from .models import decoder, is_adapter
+from .sampling import Sampling
+
+if TYPE_CHECKING:
+    from transformers.generation.continuous_batching import ContinuousBatchingManager
+
+CPU_CACHE = 1 << 30  # bytes of keys and values on a CPU; a GPU gives most of what it has free
+CPU_TOKENS = 1 << 16  # and tokens: a mask of CPU_BATCH rows as wide as the cache is held, too
+CPU_BATCH = 512  # tokens of one pass on a CPU
+PAGE = 16  # tokens of a page without flash attention: small ones leave little to read again
+
+
+def make_manager(
+    model: PreTrainedModel,
+    chat: Chat,
+    sampling: Sampling,
+    seed: tuple[int, int],
+    context: int,
+) -> "ContinuousBatchingManager":
+    """An engine that is not started yet.
+
+    Raises:
+        ValueError: for a model that it does not serve; in one line.
+        ImportError: where Transformers is too old.
+    """
+    try:
+        from transformers import ContinuousBatchingConfig
+    except ImportError as error:
+        from transformers import __version__
+
+        raise ImportError(
+            "continuous batching needs a newer Transformers (5.23 is known to do), got "
+            f"{__version__}; pip install -U transformers, or use hf: instead"
+        ) from error
+    name = type(model).__name__
+    inner: PreTrainedModel = model.get_base_model() if is_adapter(model) else model  # type: ignore[operator]
+    if getattr(inner.config, "is_encoder_decoder", False):
+        raise ValueError(f"{name} is an encoder-decoder; expected a causal language model")
+    if not getattr(decoder(model), "_supports_attention_backend", False):
+        raise ValueError(
+            f"{name} brings its own attention, which knows no pages; use another model, or one "
+            "that is served over HTTP"
+        )
+    on_cpu = inner.device.type == "cpu"
+    config = ContinuousBatchingConfig(
+        return_logprobs=True,
+        seed=seed[0] * 1_000_003 + seed[1],
+        num_blocks=_pages(inner, context) if on_cpu else None,
+        max_batch_tokens=CPU_BATCH if on_cpu else None,
+        **({"page_size": PAGE} if on_cpu else {}),
+    )
+    try:
+        return inner.init_continuous_batching(
+            generation_config=_generation(chat, sampling), continuous_batching_config=config
+        )
+    except (ValueError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"continuous batching does not serve {name}: {reason}; use hf:") from error
+
+
+def _generation(chat: Chat, sampling: Sampling) -> GenerationConfig:
+    greedy = sampling.temperature == 0
+    filters = {
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k or 0,
+        "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
+        "min_p": sampling.min_p,
+    }
+    return GenerationConfig(
+        do_sample=not greedy,
+        max_new_tokens=sampling.max_new_tokens,
+        eos_token_id=chat.stop_id,
+        pad_token_id=chat.stop_id,
+        **({} if greedy else filters),
+    )
+
+
+def _pages(model: PreTrainedModel, context: int) -> int:
+    """How many pages a CPU holds: CPU_CACHE, and at least two whole conversations."""
+    config = decoder(model).config
+    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token = 2 * config.num_hidden_layers * heads * int(width) * model.dtype.itemsize
+    return -(-max(2 * context, min(CPU_TOKENS, CPU_CACHE // token)) // PAGE)
+
+
+def start(manager: "ContinuousBatchingManager") -> None:
+    """Start the engine's thread, once; it must not keep the process from ending."""
+    if not manager.is_running():
+        # a thread is a daemon where the one that starts it is
+        starter = threading.Thread(target=manager.start, daemon=True)
+        starter.start()
+        starter.join()
+
+
+def stop(manager: "ContinuousBatchingManager", model: PreTrainedModel, attention: str) -> None:
+    """Stop the engine's thread and give the model its attention back."""
+    if manager.is_running():
+        manager.stop(block=True, timeout=10, hard_stop=True)
+    if decoder(model).config._attn_implementation != attention:  # an engine that never ran
+        model.set_attn_implementation(attention)
