@@ -69,6 +69,16 @@ class RemoteGame(TextEnv):
         """Refused."""
         self._refuse("restored")
 
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Refused."""
+        self._refuse("reset")
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Refused."""
+        self._refuse("stepped")
+
     def _begin(self, task: np.random.Generator, options: Mapping[str, Any]) -> str:
         self._refuse("reset")
 
