@@ -11,20 +11,16 @@ import contextlib
 import dataclasses
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from agents.secrets import hidden_values, masked, masked_arguments, masked_data
 from lmenvs.lines import append_lines, cannot_write
 from lmenvs.types import Episode, to_json
-from lmenvs.version import __version__
 
 from .checkpoints import (
     NOW,
@@ -36,50 +32,9 @@ from .checkpoints import (
     write_whole,
 )
 from .credit.returns import Numbers
+from .provenance import commit, machine, memory, versions
 
-_RECORDED = ("numpy", "gymnasium", "torch", "transformers", "tokenizers", "peft", "textworld")
 _LOGS = ("metrics.jsonl", "episodes.jsonl", "credit.jsonl")
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on; packages that are not installed are left out."""
-    found = {"python": sys.version.split()[0], "platform": sys.platform, "lmenvs": __version__}
-    for name in _RECORDED:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def machine() -> dict[str, str | int]:
-    """What a speed depends on."""
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": os.cpu_count() or 1,
-        "threads": os.environ.get("OMP_NUM_THREADS", "unset"),
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str | None:
-    """The git commit of this checkout ("-dirty" where files differ), None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
 
 
 class Phases:
@@ -136,10 +91,14 @@ class Run:
         return self._phases.measure(name)
 
     def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Append one line to metrics.jsonl; `time` is seconds of work, pauses left out."""
+        """Append one line to metrics.jsonl; `time` is seconds of work, pauses left out.
+
+        The seconds of each phase and what the process holds (`memory/`) are added.
+        """
         line = {"iteration": iteration, "time": round(time.monotonic() - self._began, 3)}
         self.logged = {name: float(value) for name, value in metrics.items()}
-        self._append("metrics.jsonl", [{**line, **self.logged, **self._phases.taken()}])
+        own = {**self._phases.taken(), **memory()}
+        self._append("metrics.jsonl", [{**line, **self.logged, **own}])
 
     def episodes(self, episodes: Iterable[Episode]) -> None:
         """Append episodes to episodes.jsonl."""

@@ -19,7 +19,8 @@ import numpy as np
 
 from agents.threads import set_threads
 
-from .runs import Run, commit, machine, open_run, versions
+from .provenance import commit, machine, versions
+from .runs import Run, open_run
 
 if TYPE_CHECKING:
     import torch
