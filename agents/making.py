@@ -118,12 +118,19 @@ def open_engine(
         served_name, at, url = rest.partition("@http")
         with _needing_http(spec):
             from .engines import served
-        where = {"name": served_name, "url": f"http{url}" if at else None}
-        try:
-            engine = served(spec, model, chat, sampling, version, **where, **options)
-        except TypeError as error:
-            raise ValueError(f"engine {masked(spec)!r}: {error}; correct the options") from error
-        with engine as policy:
+        url = f"http{url}" if at else None
+        with contextlib.ExitStack() as stack:
+            try:
+                engine = served(
+                    spec, model, chat, sampling, version, name=served_name, url=url, **options
+                )
+                policy = stack.enter_context(engine)
+            except TypeError as error:
+                if "argument" not in str(error):
+                    raise
+                raise ValueError(
+                    f"engine {masked(spec)!r}: {error}; correct the options behind '?'"
+                ) from error
             yield policy
     else:
         raise ValueError(

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import pytest
 import torch
 from pytest import approx
 
-from agents.models import with_lora
+from agents.lm import LMPolicy
+from agents.models import load_model, with_lora
+from agents.sampling import Sampling
+from agents.serve import PolicyServer
 from algorithms import reinforce
 from algorithms.batch import make_batch
 from algorithms.forward import policy_logprobs
@@ -133,3 +137,27 @@ def test_a_lora_run_saves_its_adapters_and_nothing_else(tmp_path: Path):
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, int]):
     with pytest.raises(ValueError, match="at least"):
         replace(CONFIG, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["openai", "continuous"])
+def test_episodes_that_another_engine_sampled_are_trained_on_as_ones_of_this_process(
+    kind: str, tmp_path: Path
+):
+    policy = LMPolicy(*load_model(start()), Sampling(max_new_tokens=1))
+    server = PolicyServer(policy, "tiny", weights=tmp_path)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    engine = f"openai:tiny@{server.url}?weights={tmp_path}" if kind == "openai" else "continuous"
+    config = replace(CONFIG, iterations=2, max_new_tokens=8, learning_rate=3e-3, engine=engine)
+    try:
+        run = reinforce.train(MICROWAVE, start(), tmp_path / "run", config)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    first, second = metrics(run)
+    for row in (first, second):  # the engine had the weights that were to be trained, each time
+        assert 0 <= row["kl/sampler"] < 1e-6 and row["rollout/turns"] > 1
+    (before,), (after,) = ([flat(load_model(path)[0])] for path in (start(), run))
+    assert (before - after).abs().max() > 1e-3
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
