@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.devices import find_device
-from agents.lm import LMPolicy
+from agents.making import open_engine
 from agents.models import load_model, with_lora
 from agents.rollout import collect
 from agents.sampling import Sampling
@@ -58,6 +58,7 @@ class Config:
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
+    engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -185,10 +186,11 @@ def train(
         run, "reinforce", config.iterations, start, config.save_every, save
     ):
         generator = np.random.default_rng((config.seed, iteration))
-        with run.phase("collect"):
+        engine = open_engine(config.engine, language_model, chat, sampling, iteration)
+        with run.phase("collect"), engine as policy:
             episodes = collect(
                 env,
-                LMPolicy(language_model, chat, sampling, version=iteration),
+                policy,
                 generator.integers(2**31, size=config.groups).tolist(),
                 group_size=config.group_size,
                 width=config.width,

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from agents.chat import Chat
 from agents.critics import TurnCritic
 from agents.devices import find_device
-from agents.lm import LMPolicy
+from agents.making import open_engine
 from agents.models import load_model, with_lora
 from agents.rollout import collect
 from agents.sampling import Sampling
@@ -69,6 +69,7 @@ class Config:
     micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
+    engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
 
     def __post_init__(self) -> None:
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1:
@@ -361,10 +362,11 @@ def train(
     ):
         generator = np.random.default_rng((config.seed, iteration))
         learner.set_rates(rate_share(iteration, config), config)
-        with run.phase("collect"):
+        engine = open_engine(config.engine, learner.model, chat, sampling, iteration)
+        with run.phase("collect"), engine as policy:
             episodes = collect(
                 env,
-                LMPolicy(learner.model, chat, sampling, version=iteration),
+                policy,
                 generator.integers(2**31, size=config.episodes).tolist(),
                 width=config.width,
                 max_turns=config.max_turns,
