@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def optimizer_step(
     import torch
 
     norm = float(torch.nn.utils.clip_grad_norm_(list(parameters), max_norm))
-    state: dict[Any, Any] = optimizer.state
+    state = cast("dict[Any, Any]", optimizer.state)
     if np.isfinite(norm):
         optimizer.step()
         state.pop(_SKIPPED, None)

@@ -74,6 +74,7 @@ def test_a_crash_before_any_change_of_a_file_leaves_a_whole_checkpoint(tmp_path:
     for value in (1, 2, 3):
         step(run, value)
     found: list[int] = []
+    code = death = 0
     for death in range(1, 200):
         path = tmp_path / str(death)
         shutil.copytree(tmp_path / "start", path)
@@ -108,6 +109,7 @@ def test_a_crash_while_a_crash_is_mended_is_mended_too(tmp_path: Path):
     now = tmp_path / "start" / "checkpoints"
     shutil.copytree(now, tmp_path / "start" / "checkpoints.new")  # whole, not yet in its place
     shutil.move(now, tmp_path / "start" / "earlier" / "2")
+    code = death = 0
     for death in range(1, 50):
         path = tmp_path / str(death)
         shutil.copytree(tmp_path / "start", path)

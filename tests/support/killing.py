@@ -32,11 +32,9 @@ def train(name: str, model: str, out: str) -> None:
             iterations=ITERATIONS,
             episodes=4,
             warmup_iterations=1,
-            warmup_critic_steps=2,
             critic_steps=2,
-            critic_batch=4,
             actor_steps=2,
-            actor_batch=4,
+            batch_size=4,
             max_new_tokens=8,
             save_every=2,
         )
