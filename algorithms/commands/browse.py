@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from agents.secrets import masked
+from lmenvs.lines import write_lines
 from lmenvs.references import references
 from lmenvs.registration import TABLE
 from lmenvs.spec import EnvSpec
@@ -65,15 +66,16 @@ def list_environments(options: List) -> int:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that must not exist yet.
+    """Write a file that must not exist yet, whole or not at all.
 
     Raises:
         ValueError: if it does.
+        OSError: where it cannot be written, with what to do about it.
     """
     if path.exists():
         raise ValueError(f"--out {path}: expected a new file, got one that exists; name another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_lines(path, [text.removesuffix("\n")])
 
 
 def _row(spec: EnvSpec) -> dict[str, object]:

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from agents.secrets import masked
+from lmenvs.lines import write_lines
 from lmenvs.types import Episode
 from lmenvs.version import __version__
 
@@ -80,7 +81,7 @@ def build(
         **_assets(),
     )
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(html, encoding="utf-8", newline="\n")
+    write_lines(page, [html.removesuffix("\n")])
     return page
 
 

@@ -187,6 +187,25 @@ def test_a_report_replaces_an_older_report_and_no_other_file(tmp_path):
     assert other.read_text() == "years of work"
 
 
+def test_a_run_that_was_killed_while_it_wrote_a_line_is_reported(tmp_path):
+    folder = training_run(tmp_path / "run")
+    for name in ("metrics.jsonl", "episodes.jsonl", "credit.jsonl"):
+        with (folder / name).open("a") as file:
+            file.write('{"iteration": 7, "ti')
+    assert report.build([folder], tmp_path / "r.html").stat().st_size > 1000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_page_that_does_not_fit_leaves_the_older_one(tmp_path):
+    folder = training_run(tmp_path / "run")
+    page = report.build([folder], tmp_path / "r.html")
+    before = page.read_text()
+    (tmp_path / "r.html.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="r.html: No space left on device; free some space"):
+        report.build([folder], page)
+    assert page.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [

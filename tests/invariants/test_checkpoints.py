@@ -16,6 +16,7 @@ import torch
 from agents.lm import load_policy
 from agents.models import load_model
 from algorithms import checkpoints, support
+from tests.support.killing import server, train_on_a_small_disk
 from tests.support.training import start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="dies in forked processes")
@@ -213,6 +214,25 @@ def test_a_file_that_does_not_fit_leaves_the_last_checkpoint_and_a_clear_line(tm
     save(2, support.open_run(path, {}, resume=True))  # there is space again
     state = support.open_run(path, {}, resume=True).load_state()
     assert state is not None and state["iteration"] == 2
+
+
+def test_training_on_a_full_disk_ends_in_one_line_and_goes_on_when_there_is_space(tmp_path: Path):
+    out, said = tmp_path / "run", tmp_path / "said"
+    model = str(start())
+    largest = max(file.stat().st_size for file in (start() / "checkpoints").iterdir())
+    for limit, expected in ((largest - 1, 2), (1 << 30, 0)):
+        child = server().Process(
+            target=train_on_a_small_disk, args=(limit, model, str(out), str(said))
+        )
+        child.start()
+        child.join(120)
+        assert child.exitcode == expected, said.read_text()
+        if expected:
+            (line,) = [line for line in said.read_text().splitlines() if "lmenvs: " in line]
+            assert "File too large; allow larger files (ulimit -f) and go on; nothing was" in line
+            assert "Traceback" not in said.read_text()
+    rows = [json.loads(row) for row in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == [0, 1]
 
 
 def test_a_checkpoint_that_cannot_be_made_says_that_there_is_none(tmp_path: Path):

@@ -3,13 +3,15 @@
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import sys
 import time
+from contextlib import redirect_stderr
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from algorithms import archer, behaviour_cloning, reinforce, support, turn_ppo
+from algorithms import archer, behaviour_cloning, cli, reinforce, support, turn_ppo
 from tests.support.training import MICROWAVE, assert_same_run, cloning
 
 ITERATIONS = 6
@@ -42,6 +44,16 @@ def train(name: str, model: str, out: str) -> None:
     else:
         ppo = turn_ppo.Config(iterations=ITERATIONS, episodes=6, max_new_tokens=8, save_every=1)
         turn_ppo.train(MICROWAVE, model, out, ppo, resume=True)
+
+
+def train_on_a_small_disk(limit: int, model: str, out: str, said: str) -> None:
+    """`lmenvs train` where no file may be longer than `limit` bytes; the target of a process."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    arguments = ["train", "reinforce", "--env", MICROWAVE, "--model", model, "--out", out]
+    arguments += ["--iterations", "2", "--groups", "2", "--save-every", "1", "--resume"]
+    with open(said, "w", encoding="utf-8") as file, redirect_stderr(file):
+        code = cli.main(arguments)
+    sys.exit(code)
 
 
 def server() -> ForkServerContext:
