@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents import make_policy, tiny
@@ -31,6 +32,7 @@ from . import losses, support
 from .batch import TokenBatch, make_batch
 from .forward import micro_batches, policy_logprobs
 from .metrics import merged, rollout_metrics, training_split, update_metrics
+from .parallel import SideBySide
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,17 @@ def demonstrations(env: str, config: Config) -> list[Episode]:
 
 
 def update(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, batch: TokenBatch, config: Config
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    batch: TokenBatch,
+    config: Config,
+    threads: SideBySide | None = None,
 ) -> dict[str, float]:
-    """One optimizer step on a batch of demonstrations."""
+    """One optimizer step on a batch of demonstrations; `threads` share each micro-batch."""
     total = float(batch.policy_mask.sum())
     history: list[dict[str, float]] = []
-    for rows in micro_batches(batch, config.micro_tokens):
-        part = batch.rows(rows)
+
+    def loss(model: PreTrainedModel, part: TokenBatch) -> tuple[Tensor, dict[str, float]]:
         learned = (
             part if config.observation_weight == 0 else replace(part, policy_mask=part.follows)
         )
@@ -128,8 +134,16 @@ def update(
         world = losses.negative_log_likelihood(
             logprobs, learned.policy_mask & ~part.policy_mask, total=total
         )
-        (imitation.loss + config.observation_weight * world.loss).backward()
-        history.append(imitation.metrics)
+        return imitation.loss + config.observation_weight * world.loss, imitation.metrics
+
+    for rows in micro_batches(batch, config.micro_tokens):
+        part = batch.rows(rows)
+        if threads is not None:
+            history += threads.backward(part, loss)
+            continue
+        value, numbers = loss(model, part)
+        value.backward()
+        history.append(numbers)
     history[-1]["grad_norm"] = support.optimizer_step(
         optimizer, model.parameters(), config.max_norm
     )
@@ -148,7 +162,9 @@ def clone(
     """
     batch = make_batch(episodes, chat).to(next(model.parameters()).device)
     steps_per_epoch = -(-len(batch) // config.batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True
+    )
     schedule = _schedule(optimizer, steps_per_epoch * config.epochs)
     start = 0
     state = run.load_state()
@@ -160,6 +176,7 @@ def clone(
     with (
         support.interruptible() as stop,
         support.progress("behaviour cloning", config.epochs * steps_per_epoch) as advance,
+        SideBySide(model) as threads,
     ):
         advance(start * steps_per_epoch)
         for epoch in range(start, config.epochs):
@@ -167,7 +184,7 @@ def clone(
             history: list[dict[str, float]] = []
             with run.phase("update"):
                 for rows in np.array_split(order, steps_per_epoch):
-                    history.append(update(model, optimizer, batch.rows(rows), config))
+                    history.append(update(model, optimizer, batch.rows(rows), config, threads))
                     schedule.step()
                     advance(1, loss=history[-1]["loss/negative_log_likelihood"])
             run.log(
