@@ -60,7 +60,7 @@ COMMANDS = {
     "pretrain": Command("training", "pretrain_options", "pretrain", "make and clone a tiny model"),
     "train": Command("training", "", "train", "improve a model on an environment"),
     "report": Command("reporting", "Report", "report", "one HTML page of one or several runs"),
-    "bench": Command("reporting", "Bench", "bench", "speeds of this machine"),
+    "bench": Command("benchmarking", "Bench", "bench", "speeds of this machine"),
 }
 
 

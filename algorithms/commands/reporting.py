@@ -1,17 +1,12 @@
-"""`lmenvs report` and `lmenvs bench`: the HTML page of runs, and the speeds of this machine."""
+"""`lmenvs report`: the HTML page of runs."""
 
-import json
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
-
-from agents.secrets import masked_arguments
-
-from .. import support
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +23,6 @@ class Report:
     out: Path  # the page; an older report there is replaced, any other file is refused
     title: str = "lmenvs report"  # the page's heading
     note: tuple[str, ...] = ()  # paragraphs below the heading
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Measure this machine: environment steps, sampled and trained tokens a second, demo memory.
-
-    The part `textworld` plays the same games in textworld.gym, for comparison.
-
-    Examples:
-      lmenvs bench
-      lmenvs bench env --out runs/bench.json
-    """
-
-    part: Annotated[
-        Literal["env", "textworld", "sampling", "training", "demo", "all"], tyro.conf.Positional
-    ] = "all"
-    """What to measure."""
-    seed: int = 0  # seeds tasks, actions and the tiny model
-    seconds: float = 1.0  # how long each measurement takes at least
-    out: Path | None = None  # also write the numbers to this new JSON file
 
 
 def report(options: Report) -> int:
@@ -71,35 +46,3 @@ def write_report(folders: list[Path], page: Path, title: str) -> None:
     from ..report import build
 
     build(folders, page, title)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def bench(options: Bench) -> int:
-    """Measure and print; with --out also as JSON."""
-    from .. import bench as measuring
-    from .browse import write_new
-    from .evaluation import print_table
-
-    if options.out is not None and options.out.exists():
-        raise ValueError(
-            f"--out {options.out}: expected a new file, got one that exists; name another"
-        )
-    with support.progress("bench") as advance:
-        results = measuring.measure(options.part, options.seconds, options.seed, lambda: advance(1))
-    print_table(
-        ("what", "value", "unit"),
-        [(row["what"], _number(row["value"]), row["unit"]) for row in results],
-    )
-    if options.out is not None:
-        record = {
-            "results": results,
-            "versions": support.versions(),
-            "machine": support.machine(),
-            "commit": support.commit(),
-            "command": masked_arguments(sys.argv),
-        }
-        write_new(options.out, json.dumps(record, indent=2) + "\n")
-    return 0

@@ -1,0 +1,220 @@
+"""`lmenvs bench engine`: rollouts, training, overhead, phases and leaks, all in one run (torch).
+
+What is measured stands in the neighbours: bench_rollouts.py (against `generate` and against the
+bare loop of bench_limit.py), bench_training.py (against a bare forward-backward loop and one row a
+turn), bench_phases.py (environments, whole iterations), bench_leaks.py (memory and files over 1,000
+iterations), bench_large.py (half a billion parameters, on a GPU). Everything runs with one thread.
+
+With a file to write to, each part is kept as soon as it is measured, in `<file>.partial`: the same
+command goes on from there.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.devices import find_device
+
+from . import bench_large, bench_leaks, bench_phases, bench_rollouts, support
+from .behaviour_cloning import TinyConfig
+from .checkpoints import write_whole
+
+_FORCED = "TRANSFORMERS_SDPA_FORCE_GQA"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured; tests take less."""
+
+    turns: Sequence[int] = bench_rollouts.TURNS  # lengths of rollouts
+    shape: Mapping[str, int] = field(default_factory=dict)  # of their model; empty: 2.0 M
+    seconds: float = 20.0  # a rollout is repeated a third time within so many
+    environments: Sequence[str] = (bench_phases.MAZE, bench_phases.COINS)
+    tiny: TinyConfig = field(default_factory=TinyConfig)  # the model that plays them; 1.1 M
+    episodes: int = 64  # of a rollout or an iteration there
+    iterations: int = 3  # of a training, the first left out
+    leaks: int = 1000  # iterations over which memory must stay flat
+    large: Mapping[str, Any] = field(default_factory=dict)  # of bench_large.large
+
+
+def measure(
+    device: str,
+    seed: int,
+    file: Path | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+    sizes: Sizes = Sizes(),
+) -> dict[str, Any]:
+    """Measure every part; returns plain data, {part: what it gave}.
+
+    Args:
+        device: "cpu", or "cuda" for the large model and iterations on a GPU as well.
+        seed: Seeds weights, tasks and samples.
+        file: Results so far are kept beside it and taken from there.
+        advance: Called with the number of parts that are done.
+        sizes: How much.
+
+    Raises:
+        ValueError: if there is no such device, or the results so far are another run's.
+    """
+    find_device(device)
+    origin = {
+        "device": device,
+        "seed": seed,
+        "commit": support.commit(),
+        "versions": support.versions(),
+        "machine": {k: v for k, v in support.machine().items() if k != "threads"},
+    }
+    kept = None if file is None else file.with_name(file.name + ".partial")
+    done = {} if kept is None else _so_far(kept, origin)
+    advance(len(done))
+    with quietly(), tempfile.TemporaryDirectory(prefix="lmenvs-bench-") as folder:
+        for name, part in parts(device, seed, Path(folder), sizes).items():
+            if name in done:
+                continue
+            done[name] = part()
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(kept, json.dumps({"origin": origin, "parts": done}, indent=1) + "\n")
+            advance(1)
+    return done
+
+
+def finished(file: Path) -> None:
+    """The results are written: drop what was kept of them on the way."""
+    file.with_name(file.name + ".partial").unlink(missing_ok=True)
+
+
+def count(device: str, sizes: Sizes = Sizes()) -> int:
+    """How many parts there are."""
+    return len(parts(device, 0, Path(), sizes))
+
+
+def parts(device: str, seed: int, folder: Path, sizes: Sizes) -> dict[str, Callable[[], Any]]:
+    """What is measured, by name; each gives plain data.
+
+    Args:
+        device: See `measure`.
+        seed: See `measure`.
+        folder: Where models are made.
+        sizes: How much.
+    """
+    found: dict[str, Callable[[], Any]] = {}
+    for turns in sizes.turns:
+        for regime in bench_rollouts.REGIMES:
+            found[f"rollout: {regime.name}, {turns} turns"] = partial(
+                bench_rollouts.rollout, regime, turns, seed, seconds=sizes.seconds, **sizes.shape
+            )
+
+    def start(env: str) -> Path:
+        out = folder / str(sizes.environments.index(env))
+        return bench_phases.imitator(env, out, seed, sizes.tiny)
+
+    for env in sizes.environments:
+        found[f"overhead: {env}"] = lambda env=env: bench_phases.overheads(
+            env, start(env), seed, episodes=sizes.episodes
+        )
+    for env, where in product(sizes.environments[-1:], dict.fromkeys(["cpu", device])):
+        for algorithm in ("turn_ppo", "archer"):
+            found[f"iteration: {algorithm}, {where}"] = lambda a=algorithm, e=env, w=where: (
+                bench_phases.iterations(
+                    a,
+                    e,
+                    start(e),
+                    seed,
+                    count=sizes.iterations,
+                    episodes=sizes.episodes,
+                    device=w,
+                )
+            )
+    found["leaks"] = partial(
+        bench_leaks.measure_leaks, sizes.leaks, max(1, sizes.leaks // 10), seed
+    )
+    if device != "cpu":
+        found["large"] = partial(bench_large.large, torch.device(device), seed, **sizes.large)
+    return found
+
+
+def record(results: Mapping[str, Any], device: str, seed: int, command: Sequence[str]) -> str:
+    """Results with where they come from, as JSON."""
+    whole = {
+        "command": " ".join(["lmenvs", *command[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": support.commit(),
+        "machine": {**support.machine(), "threads": 1},
+        "versions": support.versions(),
+        "device": device,
+        "seed": seed,
+        "parts": results,
+    }
+    return json.dumps(whole, indent=1) + "\n"
+
+
+def rows(results: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    """(what, value, unit): the numbers to read first."""
+    found: list[tuple[str, float, str]] = []
+    for name, value in results.items():
+        if name.startswith("rollout"):
+            found.append((name, value["tokens_per_second"], "tokens/s"))
+            if value["times_generate"] is not None:
+                found.append((f"{name}: against generate", value["times_generate"], "times"))
+            found.append((f"{name}: of the bare loop", value["of_limit"], "times"))
+        elif name.startswith("overhead"):
+            for row in value:
+                found.append((f"{row['env']}: outside the model", 100 * row["outside_model"], "%"))
+        elif name.startswith("iteration"):
+            found += [(f"{name}: {phase}", s, "s") for phase, s in value["seconds"].items()]
+        elif name == "large":
+            for row in value:
+                found.append((row["what"], row["tokens_per_second"], "tokens/s"))
+                found.append((f"{row['what']}: of the peak", 100 * row["of_peak"], "%"))
+        else:
+            found += [
+                (f"{name}: {k}", v, "") for k, v in value.items() if isinstance(v, int | float)
+            ]
+    return found
+
+
+def _so_far(kept: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier run of the same command has measured."""
+    if not kept.exists():
+        return {}
+    try:
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        before, done = found["origin"], found["parts"]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(
+            f"{kept}: expected results of an interrupted run, got something else; move it away"
+        ) from None
+    other = [name for name, value in origin.items() if before.get(name) != value]
+    if other:
+        raise ValueError(
+            f"{kept}: expected results of the same run, got another {', '.join(other)}; move it "
+            "away, or name another --out"
+        )
+    return done
+
+
+@contextlib.contextmanager
+def quietly() -> Generator[None]:
+    """One thread, and grouped heads without copies, for all sides alike."""
+    threads, forced = torch.get_num_threads(), os.environ.get(_FORCED)
+    torch.set_num_threads(1)
+    os.environ[_FORCED] = "1"
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if forced is None:
+            del os.environ[_FORCED]
+        else:
+            os.environ[_FORCED] = forced

@@ -1,0 +1,95 @@
+"""`lmenvs bench`: the speeds of this machine."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from agents.secrets import masked_arguments
+
+from .. import support
+from .browse import write_new
+from .evaluation import print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Measure this machine: environment steps, sampled and trained tokens a second, demo memory.
+
+    The part `textworld` plays the same games in textworld.gym, for comparison. The part `engine`
+    sets rollouts and training beside what else there is, in about half an hour with one thread; it
+    is no part of `all`, and goes on where it was stopped.
+
+    Examples:
+      lmenvs bench
+      lmenvs bench env --out runs/bench.json
+      lmenvs bench engine --out runs/engine.json
+      lmenvs bench engine --device cuda --out runs/engine-gpu.json
+    """
+
+    part: Annotated[
+        Literal["env", "textworld", "sampling", "training", "demo", "engine", "all"],
+        tyro.conf.Positional,
+    ] = "all"
+    """What to measure."""
+    seed: int = 0  # seeds tasks, actions and the models
+    seconds: float = 1.0  # how long each measurement takes at least (engine: has its own times)
+    device: str = "cpu"  # engine: cuda measures a model of 0.5 billion parameters as well
+    out: Path | None = None  # also write the numbers to this new JSON file
+
+
+def bench(options: Bench) -> int:
+    """Measure and print; with --out also as JSON."""
+    if options.out is not None and options.out.exists():
+        raise ValueError(
+            f"--out {options.out}: expected a new file, got one that exists; name another"
+        )
+    if options.part == "engine":
+        return _engine(options)
+    if options.device != "cpu":
+        raise ValueError(
+            f"--device {options.device}: expected the part engine, got {options.part}; only "
+            "lmenvs bench engine runs elsewhere"
+        )
+    from .. import bench as measuring
+
+    with support.progress("bench") as advance:
+        results = measuring.measure(options.part, options.seconds, options.seed, lambda: advance(1))
+    _show([(row["what"], row["value"], row["unit"]) for row in results])
+    if options.out is not None:
+        record = {
+            "results": results,
+            "versions": support.versions(),
+            "machine": support.machine(),
+            "commit": support.commit(),
+            "command": masked_arguments(sys.argv),
+        }
+        write_new(options.out, json.dumps(record, indent=2) + "\n")
+    return 0
+
+
+def _engine(options: Bench) -> int:
+    from .. import bench_engine
+
+    total = bench_engine.count(options.device)
+    with support.progress("bench engine", total) as advance:
+        results = bench_engine.measure(options.device, options.seed, options.out, advance)
+    _show(bench_engine.rows(results))
+    if options.out is not None:
+        command = masked_arguments(["lmenvs", *sys.argv[1:]])
+        write_new(options.out, bench_engine.record(results, options.device, options.seed, command))
+        bench_engine.finished(options.out)
+    return 0
+
+
+def _show(rows: list[tuple[str, float, str]]) -> None:
+    print_table(
+        ("what", "value", "unit"), [(what, _number(value), unit) for what, value, unit in rows]
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
