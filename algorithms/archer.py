@@ -43,7 +43,7 @@ from agents.critics import TurnCritic
 from agents.devices import find_device
 from agents.lm import LMPolicy
 from agents.models import load_model, with_lora
-from agents.rollout import collect
+from agents.rollout import Crash, collect
 from agents.sampling import Sampling
 
 from . import support
@@ -82,7 +82,7 @@ class Config:
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
-    micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    micro_tokens: int = 2048  # padded tokens per pass; fits a CPU cache, a GPU likes 16 times more
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
 
@@ -143,9 +143,13 @@ def train(
     *,
     resume: bool = False,
     device: str = "cpu",
+    env_workers: int = 0,
+    step_timeout: float | None = None,
 ) -> Path:
     """Train the model of a folder or hub id on an environment's training split; returns the run
     folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
+    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
+    those that break are left out and counted.
     """
     where = find_device(device)
     given = {"algorithm": "archer", "env": env, "model": str(model), **asdict(config)}
@@ -164,6 +168,7 @@ def train(
     ):
         generator = np.random.default_rng((config.seed, iteration))
         with run.phase("collect"):
+            crashes: list[Crash] = []
             episodes = collect(
                 env,
                 LMPolicy(learner.model, learner.chat, learner.sampling, version=iteration),
@@ -172,6 +177,9 @@ def train(
                 max_turns=config.max_turns,
                 split=training_split(env),
                 policy_seed=config.seed,
+                env_workers=env_workers,
+                step_timeout=step_timeout,
+                crashes=crashes,
             )
         with run.phase("credit"):
             advantages_ET, values_ET = judge(learner, episodes, config)
@@ -185,7 +193,7 @@ def train(
             generator,
             phase=run.phase,
         )
-        run.log(iteration, {**rollout_metrics(episodes), **trust, **measured})
+        run.log(iteration, {**rollout_metrics(episodes, crashes), **trust, **measured})
         run.episodes(episodes[:8])
         run.credit(zip((e.id for e in episodes[:8]), advantages_ET, values_ET, strict=False))
     return run.path

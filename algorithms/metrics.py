@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from agents.evaluation import Crash
 from agents.sources import takes_split
 from lmenvs.registration import parse_env_string
 from lmenvs.types import Episode
 
 
-def rollout_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+def rollout_metrics(episodes: Sequence[Episode], crashes: Sequence[Crash] = ()) -> dict[str, float]:
     """What the policy did: return, success, turns, tokens per turn, invalid actions, equal
-    groups.
+    groups; and how many episodes broke their environment.
     """
     turns = [turn for episode in episodes for turn in episode.turns]
     returns: dict[str, list[float]] = {}
@@ -26,6 +27,7 @@ def rollout_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         "rollout/tokens_per_turn": sum(len(turn.action.token_ids) for turn in turns) / count,
         "rollout/invalid_rate": sum(not turn.valid for turn in turns) / count,
         "rollout/truncated": float(np.mean([episode.truncated for episode in episodes])),
+        "rollout/crashes": len(crashes),
         "rollout/equal_groups": float(
             np.mean([len(set(group)) == 1 for group in returns.values()])
         ),

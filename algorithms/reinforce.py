@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from agents.devices import find_device
 from agents.making import open_engine
 from agents.models import load_model, with_lora
-from agents.rollout import collect
+from agents.rollout import Crash, collect
 from agents.sampling import Sampling
 from lmenvs.types import Episode
 
@@ -55,7 +55,7 @@ class Config:
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 128  # conversations answered at once
-    micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    micro_tokens: int = 2048  # padded tokens per pass; fits a CPU cache, a GPU likes 16 times more
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
     engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
@@ -155,10 +155,14 @@ def train(
     *,
     resume: bool = False,
     device: str = "cpu",
+    env_workers: int = 0,
+    step_timeout: float | None = None,
 ) -> Path:
     """Train a model folder or hub id on an environment's training split; returns the run folder.
 
     The policy is on `device`: "cpu", "cuda", "cuda:1".
+    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
+    those that break are left out and counted.
     """
     where = find_device(device)
     given = {"algorithm": "reinforce", "env": env, "model": str(model), **asdict(config)}
@@ -188,6 +192,7 @@ def train(
         generator = np.random.default_rng((config.seed, iteration))
         engine = open_engine(config.engine, language_model, chat, sampling, iteration)
         with run.phase("collect"), engine as policy:
+            crashes: list[Crash] = []
             episodes = collect(
                 env,
                 policy,
@@ -197,6 +202,9 @@ def train(
                 max_turns=config.max_turns,
                 split=training_split(env),
                 policy_seed=config.seed,
+                env_workers=env_workers,
+                step_timeout=step_timeout,
+                crashes=crashes,
             )
         with run.phase("credit"):
             advantages_ET = credit(episodes, config)
@@ -220,7 +228,8 @@ def train(
                 reference=near,
             )
         run.log(
-            iteration, {**rollout_metrics(episodes), **credit_metrics(advantages_ET), **measured}
+            iteration,
+            {**rollout_metrics(episodes, crashes), **credit_metrics(advantages_ET), **measured},
         )
         run.episodes(episodes[:8])
         run.credit((e.id, a, None) for e, a in zip(episodes[:8], advantages_ET, strict=False))

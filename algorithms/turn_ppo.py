@@ -28,7 +28,7 @@ from agents.critics import TurnCritic
 from agents.devices import find_device
 from agents.making import open_engine
 from agents.models import load_model, with_lora
-from agents.rollout import collect
+from agents.rollout import Crash, collect
 from agents.sampling import Sampling
 from lmenvs.types import Episode
 
@@ -66,7 +66,7 @@ class Config:
     max_new_tokens: int = 16  # an action longer than this is cut
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 128  # conversations answered at once
-    micro_tokens: int = 4096  # padded tokens per forward pass; lower it if memory runs out
+    micro_tokens: int = 2048  # padded tokens per pass; fits a CPU cache, a GPU likes 16 times more
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
     engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
@@ -332,9 +332,13 @@ def train(
     *,
     resume: bool = False,
     device: str = "cpu",
+    env_workers: int = 0,
+    step_timeout: float | None = None,
 ) -> Path:
     """Train the model of a folder or hub id on an environment's training split; returns the run
     folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
+    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
+    those that break are left out and counted.
     """
     where = find_device(device)
     run = support.open_run(
@@ -364,6 +368,7 @@ def train(
         learner.set_rates(rate_share(iteration, config), config)
         engine = open_engine(config.engine, learner.model, chat, sampling, iteration)
         with run.phase("collect"), engine as policy:
+            crashes: list[Crash] = []
             episodes = collect(
                 env,
                 policy,
@@ -372,6 +377,9 @@ def train(
                 max_turns=config.max_turns,
                 split=training_split(env),
                 policy_seed=config.seed,
+                env_workers=env_workers,
+                step_timeout=step_timeout,
+                crashes=crashes,
             )
         with run.phase("credit"):
             batch = make_batch(episodes, chat).to(where)
@@ -396,7 +404,9 @@ def train(
                 reference=near,
             )
             measured |= mismatch(sampled, old_logprobs)
-        run.log(iteration, {**rollout_metrics(episodes), **turn_credit.metrics(), **measured})
+        run.log(
+            iteration, {**rollout_metrics(episodes, crashes), **turn_credit.metrics(), **measured}
+        )
         run.episodes(episodes[:8])
         advantages_ET = turn_credit.advantages_ET
         run.credit(

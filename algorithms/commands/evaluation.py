@@ -44,6 +44,8 @@ class Evaluate:
     split: str | None = None  # all, train or test; by default test where there are splits
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
     width: int = 64  # conversations answered at once
+    env_workers: int = 0  # processes that step slow environments; 0 steps them in line
+    step_timeout: float | None = None  # seconds until a worker's environment counts as hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def evaluate(options: Evaluate) -> int:
                 width=options.width,
                 max_turns=options.max_turns,
                 on_episode=keep,
+                env_workers=options.env_workers,
+                step_timeout=options.step_timeout,
             )
             results.append(report.summary())
             crashes += len(report.crashes)

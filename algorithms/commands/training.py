@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +77,8 @@ def train(arguments: Sequence[str]) -> int:
         raise ValueError(f"expected an algorithm, got {name or 'none'!r}; {hint}")
     module = importlib.import_module(f"algorithms.{name}")
     fields = [_ENV_FIELD, _MODEL_FIELD, _OUT_FIELD, _RESUME_FIELD, _DEVICE_FIELD]
-    fields.append(_config_field(module.Config))
+    plays = "env_workers" in inspect.signature(module.train).parameters
+    fields += [*(_WORKER_FIELDS if plays else ()), _config_field(module.Config)]
     maker = dataclasses.make_dataclass("Train", fields, frozen=True, kw_only=True)
     maker.__doc__ = _TRAIN_HELP.format(summary=module.__doc__, name=name, env=_ENV)
     options = parse(maker, f"lmenvs train {name}", arguments[1:])
@@ -85,7 +87,8 @@ def train(arguments: Sequence[str]) -> int:
     find_device(options.device)
     make(options.env).close()  # mistakes are told before a folder is made for the run
     given = options.env, model_folder(options.model), options.out, options.config
-    _finish(module.train(*given, resume=options.resume, device=options.device))
+    workers = {name: getattr(options, name) for name, *_ in _WORKER_FIELDS if plays}
+    _finish(module.train(*given, resume=options.resume, device=options.device, **workers))
     return 0
 
 
@@ -125,5 +128,14 @@ _MODEL_FIELD = _described("model", str, "a model folder, a run's --out folder or
 _OUT_FIELD = _described("out", Path, "a new folder for the run; with --resume, the run's folder")
 _DEVICE_FIELD = _described(
     "device", str, "where the models are: cpu, cuda or cuda:N", default="cpu"
+)
+_WORKER_FIELDS = (
+    _described("env_workers", int, "processes that step slow environments; 0: none", default=0),
+    _described(
+        "step_timeout",
+        float | None,
+        "seconds until a worker's environment counts as hung",
+        default=None,
+    ),
 )
 _RESUME_FIELD = _described("resume", bool, "go on from the last checkpoint in --out", default=False)
