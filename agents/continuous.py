@@ -33,8 +33,8 @@ from lmenvs.types import Action, Finish
 
 from .chat import Chat
 from .generators import LentGenerators
-from .models import context_of, decoder, load_model
-from .paging import make_manager, start, stop
+from .models import decoder, load_model
+from .paging import make_manager, start, stop, window_of
 from .prompts import Prompt, next_prompt
 from .protocols import Conversation
 from .sampling import Sampling
@@ -76,7 +76,7 @@ class ContinuousPolicy:
         seed: int = 0,
     ):
         self.model, self.chat, self.sampling, self.version = model, chat, sampling, version
-        self.context = context_of(model)
+        self.context = window_of(model)
         before = decoder(model).config._attn_implementation
         self._manager = make_manager(model, chat, sampling, (seed, version), self.context)
         self._numbers = itertools.count()

@@ -1,12 +1,12 @@
 """Transformers' continuous batching engine: made for a model, started, stopped (torch)."""
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from transformers import GenerationConfig, PreTrainedModel
 
 from .chat import Chat
-from .models import decoder, is_adapter
+from .models import context_of, decoder, is_adapter
 from .sampling import Sampling
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_manager(
             f"{__version__}; pip install -U transformers, or use hf: instead"
         ) from error
     name = type(model).__name__
-    inner: PreTrainedModel = model.get_base_model() if is_adapter(model) else model  # type: ignore[operator]
+    inner = cast("Any", model).get_base_model() if is_adapter(model) else model
     if getattr(inner.config, "is_encoder_decoder", False):
         raise ValueError(f"{name} is an encoder-decoder; expected a causal language model")
     if not getattr(decoder(model), "_supports_attention_backend", False):
@@ -49,18 +49,13 @@ def make_manager(
             f"{name} brings its own attention, which knows no pages; use another model, or one "
             "that is served over HTTP"
         )
-    on_cpu = inner.device.type == "cpu"
-    config = ContinuousBatchingConfig(
-        return_logprobs=True,
-        seed=seed[0] * 1_000_003 + seed[1],
-        num_blocks=_pages(inner, context) if on_cpu else None,
-        max_batch_tokens=CPU_BATCH if on_cpu else None,
-        **({"page_size": PAGE} if on_cpu else {}),
-    )
+    config = ContinuousBatchingConfig(return_logprobs=True, seed=seed[0] * 1_000_003 + seed[1])
+    if inner.device.type == "cpu":
+        config.page_size, config.max_batch_tokens = PAGE, CPU_BATCH
+        config.num_blocks = _pages(inner, context)
+    generation = _generation(chat, sampling)
     try:
-        return inner.init_continuous_batching(
-            generation_config=_generation(chat, sampling), continuous_batching_config=config
-        )
+        return cast("Any", inner).init_continuous_batching(generation, config)
     except (ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"continuous batching does not serve {name}: {reason}; use hf:") from error
@@ -89,7 +84,13 @@ def _pages(model: PreTrainedModel, context: int) -> int:
     heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     token = 2 * config.num_hidden_layers * heads * int(width) * model.dtype.itemsize
-    return -(-max(2 * context, min(CPU_TOKENS, CPU_CACHE // token)) // PAGE)
+    return -(-min(CPU_TOKENS, max(2 * context, CPU_CACHE // token)) // PAGE)
+
+
+def window_of(model: PreTrainedModel) -> int:
+    """The longest conversation, in tokens: the model's window, or half of what a CPU holds."""
+    context = context_of(model)
+    return min(context, CPU_TOKENS // 2) if model.device.type == "cpu" else context
 
 
 def start(manager: "ContinuousBatchingManager") -> None:
@@ -101,9 +102,13 @@ def start(manager: "ContinuousBatchingManager") -> None:
         starter.join()
 
 
-def stop(manager: "ContinuousBatchingManager", model: PreTrainedModel, attention: str) -> None:
+def stop(
+    manager: "ContinuousBatchingManager", model: PreTrainedModel, attention: str | None
+) -> None:
     """Stop the engine's thread and give the model its attention back."""
     if manager.is_running():
         manager.stop(block=True, timeout=10, hard_stop=True)
-    if decoder(model).config._attn_implementation != attention:  # an engine that never ran
+    if (
+        attention and decoder(model).config._attn_implementation != attention
+    ):  # an engine that never ran
         model.set_attn_implementation(attention)

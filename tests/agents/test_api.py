@@ -61,6 +61,31 @@ def test_the_endpoint_sees_the_messages_and_the_settings() -> None:
     assert second.keys() == {"model", "messages", "seed"} and second["seed"] == 5
 
 
+def test_how_a_reply_is_drawn_and_ends_is_sent_where_it_is_given() -> None:
+    with serving(Echo()) as server:
+        server.keep = True
+        make_policy(f"openai:tiny@{server.url}?stop=;&top_k=4&min_p=0.1").act(asking("a"))
+        policy_for(server, stop=["a", "b"], top_p=0.5).act(asking("b"))
+        (first, second) = (body for _, body in server.requests)
+    assert (first["stop"], first["top_k"], first["min_p"]) == ([";"], 4, 0.1)
+    assert (second["stop"], second["top_p"]) == (["a", "b"], 0.5)
+    assert "top_p" not in first and not {"top_k", "min_p", "logprobs"} & second.keys()
+
+
+def test_a_key_or_a_login_that_a_server_repeats_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LMENVS_API_KEY", "very-secret-word")
+    with serving(Echo(), [failing(401, "no user of key very-secret-word")]) as server:
+        url = server.url.replace("://", "://me:word@")
+        policy = OpenAIPolicy("tiny", url, tries=1)
+        with pytest.raises(ValueError, match="HTTP 401 no user of key") as caught:
+            policy.act(asking("a"))
+        assert policy.act(asking("a")) == [Action("a")]
+    for shown in (str(caught.value), repr(policy), repr(policy.endpoint), str(vars(policy))):
+        assert "very-secret-word" not in shown and "me:word" not in shown
+
+
 def test_equal_conversations_are_asked_with_equal_seeds_and_others_with_others() -> None:
     with serving(Echo()) as server:
         server.keep = True

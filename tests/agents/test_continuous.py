@@ -1,12 +1,17 @@
 """Transformers' continuous batching as a policy: its numbers are the model's own."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from pytest import approx
 
 from agents.continuous import ContinuousPolicy
+from agents.paging import CPU_TOKENS, window_of
 from agents.protocols import StreamingPolicy
 from agents.sampling import Sampling, draw
 from lmenvs.types import Message
@@ -139,3 +144,31 @@ def test_the_model_is_as_before_when_the_engine_is_closed() -> None:
     idle = ContinuousPolicy(language_model, chat())
     idle.close()
     assert language_model.config._attn_implementation == "eager"
+
+
+def test_a_process_ends_though_the_engine_was_not_closed() -> None:
+    code = (
+        "from agents.continuous import ContinuousPolicy\n"
+        "from tests.support.language import Talk, chat, model\n"
+        "speaker = ContinuousPolicy(model(), chat())\n"
+        "print(len(speaker.act([Talk('a').conversation()])))"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_a_window_wider_than_the_cache_is_no_wider_than_half_of_it() -> None:
+    assert window_of(model(context=512)) == 512
+    wide = model(context=1 << 20)
+    speaker = ContinuousPolicy(wide, chat(), Sampling(max_new_tokens=3))
+    assert speaker.context == window_of(wide) == CPU_TOKENS // 2
+    assert talks_with(speaker, ["a"], turns=1)[0].actions[0].token_ids
+    speaker.close()

@@ -129,6 +129,34 @@ def test_a_saved_model_plays(tmp_path: Path) -> None:
         make_policy(f"hf:{tmp_path}?heat=0")
 
 
+def test_options_of_a_language_model_are_those_of_its_sampling(tmp_path: Path) -> None:
+    from agents.continuous import ContinuousPolicy
+    from agents.lm import LMPolicy
+    from agents.sampling import Sampling
+    from tests.support.language import chat, model
+
+    chat().save(model(), tmp_path)
+    for query, sampling in (
+        ("stop=;&min_p=0.1", Sampling(stop=(";",), min_p=0.1)),
+        ("stop=1&top_k=3", Sampling(stop=("1",), top_k=3)),
+        ('stop=["; ", "."]&top_p=0.5', Sampling(stop=("; ", "."), top_p=0.5)),
+        ("stop=true&temperature=0", Sampling(stop=("true",), temperature=0)),
+    ):
+        made = make_policy(f"hf:{tmp_path}?{query}")
+        assert isinstance(made, LMPolicy) and made.sampling == sampling
+    paged = make_policy(f"continuous:{tmp_path}?stop=;&seed=4")
+    assert isinstance(paged, ContinuousPolicy) and paged.sampling == Sampling(stop=(";",))
+    paged.close()
+    for query, message in (
+        ("temperature=hot", "temperature='hot'; expected a number"),
+        ("max_new_tokens=0", "max_new_tokens 0; expected 1 or more"),
+        ("seed=1", "correct the options behind"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            make_policy(f"hf:{tmp_path}?{query}")
+        assert one_line(caught.value)
+
+
 BLOCKED = """
 import importlib.abc, sys
 

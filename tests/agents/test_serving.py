@@ -43,8 +43,12 @@ def test_sixteen_clients_at_once_get_what_they_get_alone() -> None:
     alone.close()
     answers = Answers({"tiny": policy()})
     gate = threading.Event()
+
+    def hold() -> None:
+        assert gate.wait(60)
+
     with ThreadPoolExecutor(17) as pool, interrupted_after(0) as together:
-        held = pool.submit(answers.change, gate.wait)  # until everybody has asked
+        held = pool.submit(answers.change, hold)  # until everybody has asked
         asked = [pool.submit(answers.ask, question(name)) for name in NAMES]
         while answers.waiting < len(NAMES):
             gate.wait(0.01)
