@@ -1,4 +1,4 @@
-"""Learning curves as inline SVG, drawn by matplotlib; colours come from the page's CSS.
+"""Curves and bars as inline SVG, drawn by matplotlib; colours come from the page's CSS.
 
 Placeholder colours are drawn and then replaced by CSS variables, so that one picture serves the
 light and the dark page.
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 SERIES = 6
 _METADATA = ("Date", "Creator", "Format", "Type")  # left out: they tell the reader nothing
-_INK, _GRID = "#010203", "#040506"
+_INK, _GRID, _PAGE = "#010203", "#040506", "#070809"
 _COLOURS = [f"#0a0b{index:02x}" for index in range(SERIES)]
 
 
@@ -35,6 +35,14 @@ class Level:
 
     label: str
     y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One run's bar: what its parts measure, in the order in which they are named."""
+
+    label: str
+    parts: Sequence[float]
 
 
 def chart(
@@ -92,6 +100,43 @@ def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.plot(x, y, color=colour, linewidth=2.2, label=label, solid_capstyle="round")
 
 
+def bars(name: str, rows: Sequence[Bar], parts: Sequence[str], *, rest: str, x_label: str) -> str:
+    """Horizontal bars, the first at the top, their parts end to end in the series' colours.
+
+    Args:
+        name: Unique in the page; the picture's inner names start with it.
+        rows: The bars.
+        parts: What the parts are called, as many as each bar has.
+        rest: The name of the part that has no colour of its own.
+        x_label: What is measured.
+    """
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
+        figure = Figure(figsize=(10.8, 0.9 + 0.5 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        _dress(axes, x_label, "", percent=False)
+        widest = max(sum(row.parts) for row in rows) or 1.0
+        for place, row in enumerate(rows):
+            left = 0.0
+            for index, (part, width) in enumerate(zip(parts, row.parts, strict=True)):
+                if not width:
+                    continue
+                colour = _GRID if part == rest else _COLOURS[index % SERIES]
+                axes.barh(place, width, left=left, height=0.62, color=colour)
+                if width > 0.08 * widest:  # where there is room to read it
+                    share = f"{100 * width / sum(row.parts):.0f} %"
+                    middle = left + width / 2
+                    ink = _INK if part == rest else _PAGE
+                    axes.text(middle, place, share, ha="center", va="center", color=ink)
+                left += width
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_xlim(left=0)
+        picture = io.StringIO()
+        figure.savefig(picture, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    return _themed(picture.getvalue(), name, f"{x_label}, by phase, for each run")
+
+
 def smooth(values: Sequence[float], window: int = 5) -> np.ndarray:
     """The mean of each value and its neighbours, fewer at the ends.
 
@@ -124,6 +169,7 @@ def _themed(svg: str, name: str, title: str) -> str:
     for index, colour in enumerate(_COLOURS):
         svg = svg.replace(colour, f"var(--series-{index})")
     svg = svg.replace(_INK, "var(--ink-2)").replace(_GRID, "var(--grid)")
+    svg = svg.replace(_PAGE, "var(--page)")
     svg = svg.replace(' id="', f' id="{name}-').replace('xlink:href="#', f'xlink:href="#{name}-')
     svg = svg.replace("url(#", f"url(#{name}-").replace("'DejaVu Sans'", "inherit")
     head, _, rest = svg.partition(">")

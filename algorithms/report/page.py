@@ -17,6 +17,7 @@ from lmenvs.types import Episode
 from lmenvs.version import __version__
 
 from .charts import SERIES, Curve, Level, chart
+from .phases import REST, phases_of
 from .reading import (
     Credit,
     RunRecord,
@@ -76,6 +77,7 @@ def build(
         scores=_score_tables(scores),
         headline=_headline(scores),
         **_curves(runs, scores),
+        **_phases(runs),
         transcripts=[t for run in runs for t in _transcripts(run)],
         run_names=[run.name for run in runs if run.episodes],
         **_assets(),
@@ -191,6 +193,16 @@ def _curves(runs: Sequence[RunRecord], scores: Sequence[ScoreRow]) -> dict[str, 
         "charts": [Markup(c) for c in first],
         "more_charts": [Markup(c) for c in more],
         "legend": legend,
+    }
+
+
+def _phases(runs: Sequence[RunRecord]) -> dict[str, Any]:
+    found = phases_of(runs)
+    legend = [(name, None if name == REST else i % SERIES) for i, name in enumerate(found.names)]
+    return {
+        "phase_chart": Markup(found.picture),
+        "phase_legend": legend,
+        "phase_rows": found.rows,
     }
 
 
