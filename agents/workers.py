@@ -4,15 +4,21 @@ All three look alike: a `Seat` takes a command and returns a function that waits
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lmenvs.core import Snapshot, TextEnv
 
 from .playing import Game, Opening, Reply
 from .sources import AnyEnv, EnvSource
 from .starts import Limits
+
+if TYPE_CHECKING:
+    from .workers_process import Worker
+
+KEPT: "list[list[Worker]]" = []
+"""For every `keep_workers` under way, the processes that wait for work."""
 
 T = TypeVar("T")
 Launch = Callable[[Callable[[], T]], Callable[[], T]]
@@ -74,6 +80,30 @@ def open_environments(source: EnvSource, limits: Limits) -> Environments:
     from .workers_remote import ProcessEnvironments
 
     return ProcessEnvironments(source, limits)
+
+
+@contextlib.contextmanager
+def keep_workers() -> Iterator[None]:
+    """Within the block worker processes outlive a rollout, and serve the next one at once."""
+    kept: list[Worker] = []
+    KEPT.append(kept)
+    try:
+        yield
+    finally:
+        KEPT[:] = [other for other in KEPT if other is not kept]
+        end(kept)
+
+
+def end(workers: "Sequence[Worker]") -> None:
+    """Close these processes with their environments, side by side, by force where needed."""
+    try:
+        for worker in workers:
+            worker.ask_to_close()
+        for worker in workers:
+            worker.close()
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 class LocalSeat:

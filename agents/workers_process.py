@@ -39,6 +39,7 @@ class Command:
 
     Attributes:
         seat: Which environment.
+        name: What it is told.
         packed: The command as bytes.
         limit: Seconds that it may take.
         answer: (True, the result) or (False, the exception), once it is there.
@@ -46,10 +47,16 @@ class Command:
     """
 
     seat: int
+    name: str
     packed: bytes
     limit: float | None
     answer: tuple[bool, Any] | None = None
     expected: tuple[bool, Any] | None = None
+
+    @property
+    def told(self) -> tuple[int, str, bytes, float | None]:
+        """All but the answers."""
+        return self.seat, self.name, self.packed, self.limit
 
 
 @dataclass(slots=True)
@@ -95,7 +102,7 @@ class Worker:
 
     def tell(self, seat: int, name: str, *arguments: Any, limit: float | None) -> Command:
         """Give an environment a command; `wait` has its answer."""
-        command = Command(seat, pickle.dumps((seat, name, arguments)), limit)
+        command = Command(seat, name, pickle.dumps((seat, name, arguments)), limit)
         if seat in self._lost and name != "drop":
             command.answer = False, self._lost[seat]
             return command
@@ -206,22 +213,27 @@ class Worker:
         for journal in self._journals.values():
             for one in (journal.opened, *journal.episode):
                 if one.answer is not None:
-                    again = Command(one.seat, one.packed, one.limit, expected=one.answer)
+                    again = Command(*one.told, expected=one.answer)
                     self._waiting.append(again)
         self._waiting += asked
         self._start()
         self._send()
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is asked of it but to close environments."""
+        return all(one.name == "drop" for one in (*self._sent, *self._waiting))
+
     def ask_to_close(self) -> None:
         """Let the environments close, if the process is free to do it."""
-        if not self._sent:
+        if self.free and not self._waiting:
             with contextlib.suppress(OSError):
                 self._connection.send_bytes(CLOSE)
 
     def close(self) -> None:
         """End the process: by itself where it was asked to close, else by force."""
         try:
-            if not self._sent:
+            if self.free and not self._waiting:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(CLOSING)
         finally:

@@ -1,5 +1,6 @@
 """A rollout's environments in worker processes, and what stands for them in this one."""
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -11,7 +12,7 @@ from lmenvs.core import Outcome, Snapshot, TextEnv
 from .playing import Opening, Reply
 from .sources import EnvSource
 from .starts import Limits
-from .workers import Seat
+from .workers import KEPT, Seat, end
 from .workers_process import MAKING, Command, Worker, portable
 
 
@@ -143,6 +144,10 @@ class ProcessEnvironments:
     parallel = True
 
     def __init__(self, source: EnvSource, limits: Limits):
+        if sys.platform == "win32":
+            raise ValueError(
+                "worker='process' hands pipes over as Windows cannot; take worker='thread'"
+            )
         self._recipe, self._limits = portable(source), limits
         for env in source.spare:  # it was made to learn its name
             env.close()
@@ -156,7 +161,7 @@ class ProcessEnvironments:
         if self._idle:
             return self._idle.pop()
         if len(self._workers) < self._limits.env_workers:
-            self._workers.append(Worker())
+            self._workers.append(KEPT[-1].pop() if KEPT and KEPT[-1] else Worker())
         worker = min(self._workers, key=lambda one: one.seats)
         seat = RemoteSeat(worker, self._numbers, self._recipe, self._limits)
         if self._numbers == 0:  # wrong arguments are no crash of an episode
@@ -175,12 +180,10 @@ class ProcessEnvironments:
         seat.worker.tell(seat.number, "drop", limit=self._limits.step_timeout)
 
     def close(self) -> None:
-        """See `Environments`."""
-        try:
-            for worker in self._workers:
-                worker.ask_to_close()
-            for worker in self._workers:
-                worker.close()
-        finally:
-            for worker in self._workers:
-                worker.kill()
+        """See `Environments`; with `keep_workers` the processes wait for the next rollout."""
+        if KEPT:
+            for seat in self._idle:
+                self.drop(seat)
+            KEPT[-1] += [worker for worker in self._workers if worker.seats == 0]
+            self._workers = [worker for worker in self._workers if worker.seats]
+        end(self._workers)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from agents.threads import set_threads
+from agents.workers import keep_workers
 
 from .provenance import commit, machine, versions
 from .runs import Run, open_run
@@ -155,7 +156,7 @@ def iterations(
     Raises:
         Interrupted: after Ctrl-C, once the checkpoint is saved.
     """
-    with interruptible() as stop, progress(what, total) as advance:
+    with interruptible() as stop, keep_workers(), progress(what, total) as advance:
         advance(start)
         for iteration in range(start, total):
             yield iteration

@@ -114,3 +114,14 @@ def in_turn(*texts: str) -> Scripted:
 def rolls(turns: int) -> Scripted:
     """Rolls so many times, then stops."""
     return in_turn(*["roll"] * turns, "stop")
+
+
+def on_seed(seed: int, said: str, turn: int = 1) -> Scripted:
+    """Rolls three times and stops, but says something else to one seed at one turn."""
+
+    def answer(one: Conversation) -> str:
+        if one.seed[1] == seed and one.seed[-1] == turn:
+            return said
+        return "roll" if one.seed[-1] < 3 else "stop"
+
+    return Scripted(answer)

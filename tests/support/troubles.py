@@ -62,6 +62,17 @@ class Unseeded(Dice):
         )
 
 
+class Closing(Dice):
+    """Dice that leaves a file behind when it is closed."""
+
+    def __init__(self, folder: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.folder = folder
+
+    def close(self) -> None:
+        (Path(self.folder) / f"{os.getpid()}-{id(self)}").touch()
+
+
 def children() -> set[int]:
     """The processes that this one has started and that are not gone."""
     found = set[int]()
