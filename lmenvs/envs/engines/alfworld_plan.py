@@ -79,8 +79,10 @@ class _Room:
         kinds = self.pairs("receptacletype")
         # a place without a spot can be seen, but not gone to
         self.place_kind = {place: kind for place, kind in kinds if place in self.spot}
-        within = self.pairs("inreceptacle")
-        self.place = {thing: place for thing, place in within if place in self.spot}
+        self.places: dict[str, list[str]] = {}  # a pan is on the stove and on the counter around
+        for thing, place in self.pairs("inreceptacle"):
+            if place in self.spot:
+                self.places.setdefault(thing, []).append(place)
         self.here = {location for _, location in self.pairs("atlocation")}
         self.held = {thing for _, thing in self.pairs("holds")}
         self._closed = self.those("openable") - self.those("opened")
@@ -111,15 +113,15 @@ def choose_objects(goal: str, objects: Mapping[str, str], facts: Collection[Fact
     makers = {p for p, kind in room.place_kind.items() for state in made if kind in _DOES[state]}
 
     def worth(thing: str) -> tuple[Any, ...]:
-        place = room.place[thing]
+        places = room.places[thing]
         done = sum(thing in those for those in made.values())
-        return -done, place not in ends | makers, room.effort(place), thing
+        return -done, (ends | makers).isdisjoint(places), min(map(room.effort, places)), thing
 
     goods = set(room.held)
     for kind in sorted(words & set(room.kind.values())):
-        those = (thing for thing in room.place if room.kind.get(thing) == kind)
+        those = (thing for thing in room.places if room.kind.get(thing) == kind)
         goods |= set(sorted(those, key=worth)[:spare])
-    places = {room.place[thing] for thing in goods if thing in room.place}
+    places = {place for thing in goods for place in room.places.get(thing, ())}
     places |= set(room.easiest(ends))
     for state in made:
         places |= set(room.easiest(p for p in makers if room.place_kind[p] in _DOES[state]))

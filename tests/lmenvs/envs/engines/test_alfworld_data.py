@@ -5,6 +5,7 @@ LMENVS_ALFWORLD_DATA names ALFWorld's folder json_2.1.1.
 
 import os
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ if not FOLDER:
 pytest.importorskip("fast_downward")
 
 GAMES = 4  # of each part and task
-PLAN = 10.0  # seconds within which every plan is found; the planner alone may take minutes
+PLAN = 5.0  # seconds of processor time for any plan; the whole room would need up to minutes
 
 
 @pytest.fixture(autouse=True)
@@ -29,16 +30,16 @@ def forget():
     REPLAYS.forget()
 
 
-def make(split, task):
+def make(split: str, task: str) -> Any:
     return lmenvs.make("lmenvs/ALFWorld-v0", data=FOLDER, split=split, tasks=[task])
 
 
 def follow(env):
     """Play the expert to the end: whether each turn was progress, and how many there were."""
-    turns, done, info, known = 0, False, {}, env.progress()
+    turns, done, reward, info, known = 0, False, 0.0, {}, env.progress()
     while not done and turns < 40:
         _, reward, done, _, info = env.step(env.expert_action())
-        assert info["valid"] and env.progress() > known
+        assert info["valid"] and env.progress() >= known
         turns, known = turns + 1, env.progress()
     assert done and info["success"] and reward == 1.0 and known == 1.0
     return turns
@@ -52,11 +53,12 @@ def test_the_expert_needs_about_as_many_turns_as_the_datas_own_walkthrough(split
         text, _ = env.reset(seed=seed)
         assert "Your task is to: " in text
         walkthrough = env._shelf.sheet(env.game.name)["walkthrough"]
-        before = time.perf_counter()
+        before = time.process_time()
         assert len(str(env.answer()).split(", ")) <= len(walkthrough) + 2
-        assert time.perf_counter() - before < PLAN
+        assert time.process_time() - before < PLAN
         follow(env)
         env.reset(seed=seed)
+        info = {}
         for command in walkthrough:
             assert command in env.admissible_actions()
             *_, info = env.step(command)
@@ -79,7 +81,7 @@ def test_the_expert_finds_back_from_anywhere(task):
 
 def test_the_parts_have_alfworlds_numbers_of_games():
     counts = {
-        split: len(lmenvs.make("lmenvs/ALFWorld-v0", data=FOLDER, split=split)._names)
+        split: sum(len(make(split, task)._names) for task in TASKS)
         for split in ("train", "valid_seen", "valid_unseen")
     }
     assert counts == {"train": 3553, "valid_seen": 140, "valid_unseen": 134}

@@ -6,6 +6,7 @@ LMENVS_JERICHO_GAMES names a folder of story files that jericho knows, such as z
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import lmenvs
 from lmenvs.envs.engines.replay import REPLAYS
 from tests.contract.hostile_text import hostile_texts
 
-jericho = pytest.importorskip("jericho")
+jericho: Any = pytest.importorskip("jericho")
 
 FOLDER = os.environ.get("LMENVS_JERICHO_GAMES", "")
 GAMES = sorted(Path(FOLDER).glob("*.z[3-8]")) if FOLDER else []
@@ -34,7 +35,7 @@ def elsewhere(tmp_path, monkeypatch):
     REPLAYS.forget()
 
 
-def make(path, **arguments):
+def make(path: Path, **arguments: Any) -> Any:
     return lmenvs.make("lmenvs/Jericho-v0", path=str(path), turn_limit=10_000, **arguments)
 
 
