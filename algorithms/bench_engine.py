@@ -208,12 +208,12 @@ def _so_far(kept: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
 def quietly() -> Generator[None]:
     """One thread, and grouped heads without copies, for all sides alike."""
     threads, forced = torch.get_num_threads(), os.environ.get(_FORCED)
-    torch.set_num_threads(1)
+    support.set_threads(1)
     os.environ[_FORCED] = "1"
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        support.set_threads(threads)
         if forced is None:
             del os.environ[_FORCED]
         else:
