@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from algorithms import bench_training
 from algorithms.bench_training import bare, ours, row_per_episode, row_per_turn, scene
 
-SMALL = {"hidden": 32, "layers": 2, "heads": 2, "key_heads": 1, "inner": 48}
+SMALL: dict[str, Any] = {"hidden": 32, "layers": 2, "heads": 2, "key_heads": 1, "inner": 48}
 
 
 def gradient(model: torch.nn.Module, way: Callable[[], None]) -> torch.Tensor:
