@@ -17,6 +17,7 @@ SAYS = {
         "maze, partial view: -7.24 for a player, -6.84 for an onlooker",
     ],
     "05_bandits": ["ucb       regret after", "recommending films, linucb", "Answer: comets"],
+    "06_serve_and_train": ["served: success", "trained through HTTP: success", "exchange: []"],
 }
 
 
