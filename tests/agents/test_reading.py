@@ -138,10 +138,9 @@ def test_random_trees_are_laid_out_as_sets_of_prefixes():
 
 def passes(language_model: PreTrainedModel, ids: Tensor, lengths: Tensor) -> int:
     """How many tokens the first block computes when it is left to decide."""
-    stack, seen = decoder(language_model), []
-    hook = stack.layers[
-        0
-    ].register_forward_hook(  # type: ignore[index, union-attr]
+    stack: Any = decoder(language_model)
+    seen: list[int] = []
+    hook = stack.layers[0].register_forward_hook(
         lambda module, inputs, output: seen.append(inputs[0].shape[:2].numel())
     )
     read(stack, ids, lengths)

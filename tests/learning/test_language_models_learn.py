@@ -116,7 +116,7 @@ def test_archer_improves_on_microwave(tmp_path: Path):
         iterations=14,
         warmup_iterations=4,
         episodes=128,
-        critic_steps=24,
+        critic_steps=50,  # and 100 while it warms up
         learning_rate=1e-3,
     )
     run = archer.train(MICROWAVE, player(layers=2), tmp_path / "run", config)
