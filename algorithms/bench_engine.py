@@ -25,7 +25,14 @@ import torch
 
 from agents.devices import find_device
 
-from . import bench_large, bench_leaks, bench_phases, bench_rollouts, support
+from . import (
+    bench_large,
+    bench_leaks,
+    bench_phases,
+    bench_rollouts,
+    bench_training,
+    support,
+)
 from .behaviour_cloning import TinyConfig
 from .checkpoints import write_whole
 
@@ -38,6 +45,7 @@ class Sizes:
 
     turns: Sequence[int] = bench_rollouts.TURNS  # lengths of rollouts
     shape: Mapping[str, int] = field(default_factory=dict)  # of their model; empty: 2.0 M
+    training: Mapping[str, int] = field(default_factory=dict)  # of bench_training.training
     seconds: float = 20.0  # a rollout is repeated a third time within so many
     environments: Sequence[str] = (bench_phases.MAZE, bench_phases.COINS)
     tiny: TinyConfig = field(default_factory=TinyConfig)  # the model that plays them; 1.1 M
@@ -114,6 +122,10 @@ def parts(device: str, seed: int, folder: Path, sizes: Sizes) -> dict[str, Calla
             found[f"rollout: {regime.name}, {turns} turns"] = partial(
                 bench_rollouts.rollout, regime, turns, seed, seconds=sizes.seconds, **sizes.shape
             )
+    for turns in sizes.turns:
+        found[f"training: {turns} turns"] = partial(
+            bench_training.training, turns, seed, **{**sizes.shape, **sizes.training}
+        )
 
     def start(env: str) -> Path:
         out = folder / str(sizes.environments.index(env))
@@ -168,6 +180,10 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, float, str]]:
             if value["times_generate"] is not None:
                 found.append((f"{name}: against generate", value["times_generate"], "times"))
             found.append((f"{name}: of the bare loop", value["of_limit"], "times"))
+        elif name.startswith("training"):
+            found.append((name, value["tokens_per_second"], "tokens/s"))
+            found.append((f"{name}: of the bare loop", value["of_bare"], "times"))
+            found.append((f"{name}: against one row a turn", value["times_row_per_turn"], "times"))
         elif name.startswith("overhead"):
             for row in value:
                 found.append((f"{row['env']}: outside the model", 100 * row["outside_model"], "%"))

@@ -64,7 +64,8 @@ def large(
         length: Their tokens.
         product: Rows and columns of the matrices whose product gives the peak.
     """
-    model = make_model(**shape, stop=0.15, seed=seed).to(device=device, dtype=dtype)
+    model = make_model(**shape, stop=0.15, seed=seed)
+    torch.nn.Module.to(model, device=device, dtype=dtype)
     count = sum(weights.numel() for weights in model.parameters())
     best = peak(device, dtype, product)
     sampled, read, operations, spent = _sampling(model, seed, episodes, turns)
@@ -96,7 +97,8 @@ def operations_of(model: PreTrainedModel, tokens: int, context: float) -> float:
     """
     config = model.config
     head = model.get_output_embeddings().weight.numel()  # type: ignore[union-attr]
-    blocks = sum(weights.numel() for weights in model.get_decoder().layers.parameters())
+    layers = model.get_decoder().get_submodule("layers")
+    blocks = sum(weights.numel() for weights in layers.parameters())
     attention = 4 * config.num_hidden_layers * config.hidden_size * context
     return tokens * (2.0 * (blocks + head) + attention)
 

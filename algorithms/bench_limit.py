@@ -216,7 +216,7 @@ def generated(
         longest = max(map(len, texts))
         padded = [[0] * (longest - len(text)) + text for text in texts]
         mask = [[0] * (longest - len(text)) + [1] * len(text) for text in texts]
-        answers = model.generate(
+        answers = model.generate(  # type: ignore[operator]  # transformers types it as a module's
             torch.tensor(padded, device=device),
             attention_mask=torch.tensor(mask, device=device),
             max_new_tokens=ANSWER,

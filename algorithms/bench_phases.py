@@ -42,7 +42,7 @@ def imitator(env: str, out: Path, seed: int, size: behaviour_cloning.TinyConfig)
     """A run folder with a model that has seen random play; made where it is not there yet."""
     if out.exists():
         return out
-    clone = behaviour_cloning.Config(seed=seed, demonstrator="random", episodes=128, epochs=2)
+    clone = behaviour_cloning.Config(seed=seed, demonstrator="random", episodes=64, epochs=2)
     return behaviour_cloning.pretrain(env, out, replace(size, clone=clone))
 
 

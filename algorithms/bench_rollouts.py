@@ -81,6 +81,9 @@ def rollout(
     policy = Timed(model, Chat(make_tokenizer()), Sampling(max_new_tokens=ANSWER))
     mine: list[float] = []
     limits: list[float] = []
+    episodes: list[Episode] = []
+    answers: list[list[int]] = []
+    before = 0
     began = time.perf_counter()
     for repeat in range(3):
         if repeat == 2 and time.perf_counter() - began > seconds:

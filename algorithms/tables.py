@@ -1,7 +1,8 @@
 """The README's tables, made from code and result files: `python -m algorithms.tables --write`.
 
 Environments come from the table in lmenvs.registration, algorithms from the files that `lmenvs
-train` knows, results from examples/benchmarks/results/*.json. A test fails while the README is old.
+train` knows, results from examples/benchmarks/results/*.json, the engine's speeds from
+examples/benchmarks/speeds/engine.json. A test fails while the README is old.
 """
 
 import ast
@@ -20,6 +21,7 @@ from .report.reading import result_rows, score_table
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "examples" / "benchmarks" / "results"
+ENGINE = ROOT / "examples" / "benchmarks" / "speeds" / "engine.json"
 _NEEDED = ("command", "commit", "machine", "seeds")
 
 
@@ -85,6 +87,98 @@ def _result(file: Path) -> str:
     return f"**{title}** ({made}; [{file.name}]({link}))\n\n{_markdown(head, rows)}"
 
 
+def engine() -> str:
+    """What `lmenvs bench engine` measured; nothing while there is no such file."""
+    if not ENGINE.exists():
+        return ""
+    record = json.loads(ENGINE.read_text(encoding="utf-8"))
+    parts: dict[str, Any] = record["parts"]
+    link = ENGINE.relative_to(ROOT).as_posix()
+    threads = record["machine"]["threads"]
+    made = (
+        f"`{record['command']}`, {record['date']}, commit `{str(record['commit'])[:12]}`, "
+        f"{record['machine']['processor']}, {threads} thread{'s' if threads != 1 else ''}, torch "
+        f"{record['versions']['torch']}, transformers {record['versions']['transformers']}; "
+        f"[{ENGINE.name}]({link})"
+    )
+    texts = [f"## Speed\n\n{_SPEED} ({made})."]
+    texts += [_rollouts(parts), _training(parts), _overheads(parts), _iterations(parts)]
+    if "leaks" in parts:
+        found = parts["leaks"]
+        texts.append(
+            f"From iteration {found['early']['iteration']} to {found['late']['iteration']} of a "
+            f"training that saves after each: {found['grown_mib']:+.1f} MiB, "
+            f"{found['grown_files']:+d} open files."
+        )
+    return "\n\n".join(text for text in texts if text)
+
+
+_SPEED = (
+    "32 conversations of a 2 M-parameter model, 40 new tokens a turn and up to 8 sampled, beside "
+    "`model.generate` on the whole history and beside a bare cached loop that knows all lengths "
+    "in advance"
+)
+
+
+def _of(parts: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
+    return [(name, found) for name, found in parts.items() if name.startswith(f"{kind}: ")]
+
+
+def _rollouts(parts: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            found["regime"],
+            str(found["turns"]),
+            f"{found['tokens_per_second']:,.0f}",
+            f"{found['episodes_per_second']:.3g}",
+            f"{found['times_generate']:.1f}" if found["times_generate"] else "",
+            f"{found['of_limit']:.2f}",
+            f"{found['forwarded_per_distinct']:.2f}",
+        )
+        for _, found in _of(parts, "rollout")
+    ]
+    head = ("rollouts", "turns", "sampled tokens/s", "episodes/s", "times `generate`")
+    return _markdown((*head, "of the bare loop", "tokens read per token"), rows) if rows else ""
+
+
+def _training(parts: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            f"{found['turns']} turns",
+            f"{found['tokens_per_second']:,.0f}",
+            f"{found['of_bare']:.2f}",
+            f"{found['times_row_per_turn']:.1f}",
+        )
+        for _, found in _of(parts, "training")
+    ]
+    head = ("training", "tokens/s", "of a bare forward-backward loop", "times one row a turn")
+    return _markdown(head, rows) if rows else ""
+
+
+def _overheads(parts: Mapping[str, Any]) -> str:
+    rows = [
+        (f"`{row['env']}`".replace(", first time`", "`, first time"), f"{100 * share:.1f} %")
+        for _, found in _of(parts, "overhead")
+        for row in found
+        for share in [row["outside_model"]]
+    ]
+    head = ("rollouts of a 1 M-parameter model", "time outside forward and sampling")
+    return _markdown(head, rows) if rows else ""
+
+
+def _iterations(parts: Mapping[str, Any]) -> str:
+    timed = _of(parts, "iteration")
+    names = list(dict.fromkeys(phase for _, found in timed for phase in found["seconds"]))
+    rows = [
+        (
+            name.removeprefix("iteration: "),
+            *(f"{found['seconds'][p]:.2f}" if p in found["seconds"] else "" for p in names),
+        )
+        for name, found in timed
+    ]
+    return _markdown(("seconds of an iteration", *names), rows) if rows else ""
+
+
 def _command(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else " ".join(command)
 
@@ -115,6 +209,7 @@ def filled(readme: str) -> str:
         ("environments", environments()),
         ("algorithms", algorithms()),
         ("results", results()),
+        ("engine", engine()),
     ):
         block = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not block.search(readme):

@@ -65,7 +65,7 @@ def bench(options: Bench) -> int:
             "versions": support.versions(),
             "machine": support.machine(),
             "commit": support.commit(),
-            "command": masked_arguments(sys.argv),
+            "command": " ".join(masked_arguments(["lmenvs", *sys.argv[1:]])),
         }
         write_new(options.out, json.dumps(record, indent=2) + "\n")
     return 0
@@ -75,8 +75,11 @@ def _engine(options: Bench) -> int:
     from .. import bench_engine
 
     total = bench_engine.count(options.device)
-    with support.progress("bench engine", total) as advance:
-        results = bench_engine.measure(options.device, options.seed, options.out, advance)
+    try:
+        with support.progress("bench engine", total) as advance:
+            results = bench_engine.measure(options.device, options.seed, options.out, advance)
+    except support.Interrupted:  # a training that is measured; there is nothing to --resume
+        raise KeyboardInterrupt from None
     _show(bench_engine.rows(results))
     if options.out is not None:
         command = masked_arguments(["lmenvs", *sys.argv[1:]])

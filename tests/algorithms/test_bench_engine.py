@@ -12,7 +12,15 @@ from agents.chat import Chat
 from agents.lm import LMPolicy
 from agents.rollout import collect
 from agents.sampling import Sampling
-from algorithms import bench_engine, bench_large, bench_limit, bench_phases, bench_rollouts, cli
+from algorithms import (
+    bench_engine,
+    bench_large,
+    bench_limit,
+    bench_phases,
+    bench_rollouts,
+    cli,
+    support,
+)
 from algorithms.behaviour_cloning import TinyConfig
 from algorithms.bench_rollouts import REGIMES, Regime
 from algorithms.bench_scene import ANSWER, NEW_TOKENS, Talk, make_model, make_tokenizer
@@ -22,6 +30,7 @@ MICROWAVE = "lmenvs/Microwave-v0"
 SIZES = bench_engine.Sizes(
     turns=(2,),
     shape=SHAPE,
+    training={"episodes": 2, "repeats": 1},
     seconds=0.0,
     environments=(),
     tiny=TinyConfig(hidden=16, layers=1, heads=2, context=512),
@@ -240,3 +249,12 @@ def test_only_the_part_engine_runs_elsewhere(capsys):
 def test_phases_are_means_over_iterations():
     rows = [{"time": 9.0, "time/collect": 2.0}, {"time/collect": 4.0, "time/save": 1.0}]
     assert bench_phases.phases(rows) == {"collect": 3.0, "save": 0.5}
+
+
+def test_ctrl_c_within_a_measured_training_names_no_option_that_there_is_not(monkeypatch, capsys):
+    def stopped(*given: object) -> None:
+        raise support.Interrupted("stopped on request; the checkpoint is saved")
+
+    monkeypatch.setattr(bench_engine, "measure", stopped)
+    assert cli.main(["bench", "engine"]) == 130
+    assert capsys.readouterr().err.strip() == "lmenvs: stopped"

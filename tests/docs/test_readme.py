@@ -79,3 +79,44 @@ def test_results_are_written_with_intervals_and_with_how_they_were_made(tmp_path
     written = tables.results()
     assert "| ppo | 90.0 % [85.0, 95.0] | 90.0 % [85.0, 95.0] | 64 |" in written
     assert "`make demo`, seeds 0, 1, 2, commit `aaaaaaaaaaaa`, CPU Z" in written
+
+
+def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, monkeypatch):
+    rollout = {
+        "regime": "random stops",
+        "turns": 20,
+        "tokens_per_second": 1234.0,
+        "episodes_per_second": 11.52,
+        "times_generate": 10.44,
+        "of_limit": 0.918,
+        "forwarded_per_distinct": 0.9987,
+    }
+    training = {"turns": 20, "tokens_per_second": 9000.0, "of_bare": 0.99}
+    held = {"early": {"iteration": 100}, "late": {"iteration": 999}}
+    record = {
+        "command": "lmenvs bench engine",
+        "date": "2026-01-31",
+        "commit": "b" * 40,
+        "machine": {"processor": "CPU Z", "threads": 1},
+        "versions": {"torch": "2.13.0", "transformers": "5.23.0"},
+        "parts": {
+            "rollout: random stops, 20 turns": rollout,
+            "rollout: mixed": {**rollout, "regime": "mixed", "times_generate": None},
+            "training: 20 turns": {**training, "times_row_per_turn": 9.51},
+            "overhead: E": [{"env": "E, first time", "outside_model": 0.123, "shares": {}}],
+            "iteration: archer, cpu": {"seconds": {"collect": 1.5, "save": 0.25}},
+            "leaks": {**held, "grown_mib": 0.25, "grown_files": 0},
+        },
+    }
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "ENGINE", tmp_path / "engine.json")
+    assert tables.engine() == ""
+    tables.ENGINE.write_text(tables.json.dumps(record))
+    written = tables.engine()
+    assert "`lmenvs bench engine`, 2026-01-31, commit `bbbbbbbbbbbb`, CPU Z, 1 thread," in written
+    assert "| random stops | 20 | 1,234 | 11.5 | 10.4 | 0.92 | 1.00 |" in written
+    assert "| mixed | 20 | 1,234 | 11.5 |  | 0.92 | 1.00 |" in written
+    assert "| 20 turns | 9,000 | 0.99 | 9.5 |" in written
+    assert "| `E`, first time | 12.3 % |" in written
+    assert "| archer, cpu | 1.50 | 0.25 |" in written
+    assert "From iteration 100 to 999" in written and "+0.2 MiB, +0 open files" in written
