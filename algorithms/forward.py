@@ -16,8 +16,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from agents.devices import mixed_precision
+from agents.layout import shared_beginnings
 from agents.models import decoder, head_logits
-from agents.reading import Way, read, shared_beginnings
+from agents.reading import Way, read
 
 from .batch import TokenBatch
 

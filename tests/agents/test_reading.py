@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from agents.layout import lay_out, shared_beginnings
 from agents.models import decoder, head_logits, with_lora
-from agents.reading import SAVES, Reading, can_share, lay_out, read, shared_beginnings
+from agents.reading import SAVES, Reading, can_share, read
 from tests.support.language import FAMILIES, model, tokenizer
 
 # a group of three from one start, two others with the same system prompt, one that stands alone,
