@@ -23,8 +23,8 @@ from transformers import AttentionInterface, PretrainedConfig
 
 NAME = "lmenvs_slots"
 _UNDERSTOOD = {"position_ids", "is_causal", "cache_position", "output_attentions", "use_cache"}
-_KEYS_A_CALL = 50_000.0  # what a call costs besides: so many keys times their width, one query each
-_PAIRS_A_CALL = 500_000.0  # and for several queries, pairs of query and key times their width
+_KEYS_A_CALL = 25_000.0  # what a call costs besides: so many keys times their width, one query each
+_PAIRS_A_CALL = 300_000.0  # and for several queries, pairs of query and key times their width
 _here = threading.local()
 
 
@@ -243,33 +243,46 @@ def attend(
     plan: Plan = _here.plan
     _, heads, total, _ = query.shape
     key_heads, width = key.shape[1], value.shape[-1]
+    share = heads // key_heads
     answer = query.new_empty(total, heads, width)
     for call in plan.calls:
         slots, wide, begin = call.last - call.first, call.width, call.begin
-        if call.take is None:
-            asked = query[0, :, begin : begin + slots * wide]
-        else:
-            asked = query[0].index_select(1, call.take.view(-1))
+        given, given_begin = query, begin
+        if call.take is not None:
+            given, given_begin = query.index_select(2, call.take.view(-1)), 0
+        _, head, token, unit = given.stride()
+        # as_strided: one step to each view, where slicing and transposing takes several a row
         if wide == 1:  # the query heads of one key head are asked as if they were its queries
-            asked = asked.view(key_heads, heads // key_heads, slots, -1).permute(2, 0, 1, 3)
+            shape = (slots, key_heads, share, given.shape[3])
+            steps = (token, share * head, head, unit)
+            laid = (heads * width, share * width, width, 1)
         else:
-            asked = asked.view(heads, slots, wide, -1).transpose(0, 1)
+            shape = (slots, heads, wide, given.shape[3])
+            steps = (wide * token, head, token, unit)
+            laid = (wide * heads * width, width, heads * width, 1)
         found = scaled_dot_product_attention(
-            asked,
-            key[call.first : call.last, :, : call.seen],
-            value[call.first : call.last, :, : call.seen],
+            given.as_strided(shape, steps, given.storage_offset() + given_begin * token),
+            _first_keys(key, call),
+            _first_keys(value, call),
             attn_mask=call.mask(sliding_window, query),
             scale=scaling,
-            enable_gqa=wide > 1 and heads != key_heads,
+            enable_gqa=wide > 1 and share > 1,
         )
-        if wide > 1:
-            found = found.transpose(1, 2)
         if call.put is None:
-            answer[begin : begin + slots * wide].view(found.shape).copy_(found)
+            answer.as_strided(found.shape, laid, begin * heads * width).copy_(found)
         else:
             places, chosen = call.put
+            found = found if wide == 1 else found.transpose(1, 2)
             answer[places] = found.reshape(-1, heads, width)[chosen]
     return answer[None], None
+
+
+def _first_keys(store: Tensor, call: Call) -> Tensor:
+    """The part of the store that a call reads: store[first:last, :, :seen]."""
+    _, heads, _, width = store.shape
+    steps = store.stride()
+    begin = store.storage_offset() + call.first * steps[0]
+    return store.as_strided((call.last - call.first, heads, call.seen, width), steps, begin)
 
 
 AttentionInterface.register(NAME, attend)
