@@ -241,6 +241,7 @@ def attend(
             "have; use another model, or one that is served over HTTP"
         )
     plan: Plan = _here.plan
+    query = query.to(key.dtype)  # under autocast rotated queries may be wider
     _, heads, total, _ = query.shape
     key_heads, width = key.shape[1], value.shape[-1]
     share = heads // key_heads

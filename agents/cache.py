@@ -62,11 +62,13 @@ class SlotCache(Cache):
         while len(self._keys) <= layer_idx:
             for stores, new in ((self._keys, key_states), (self._values, value_states)):
                 _, heads, _, width = new.shape
-                stores.append(new.new_zeros((self._slots, heads, self._capacity, width)))
+                shape = (self._slots, heads, self._capacity, width)
+                stores.append(value_states.new_zeros(shape))
         where = (self._plan.slots, slice(None), self._plan.positions)
         keys, values = self._keys[layer_idx], self._values[layer_idx]
-        keys[where] = key_states[0].transpose(0, 1)
-        values[where] = value_states[0].transpose(0, 1)
+        # under autocast rotated keys may be wider than the values
+        keys[where] = key_states[0].transpose(0, 1).to(keys.dtype)
+        values[where] = value_states[0].transpose(0, 1).to(values.dtype)
         return keys, values
 
     def get_seq_length(self, layer_idx: int = 0) -> int:

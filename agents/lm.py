@@ -22,6 +22,7 @@ from lmenvs.types import Action, Finish
 from .attention import Row, followed, make_plan
 from .cache import SlotCache
 from .chat import Chat
+from .devices import mixed_precision
 from .models import context_of, decoder, head_logits, load_model, refuse_unsupported
 from .prefixes import PrefixIndex, common
 from .protocols import Conversation
@@ -250,17 +251,18 @@ class LMPolicy:
         )
         self._cache.aim(plan)
         self.model.eval()
-        with followed(plan, self._config):
+        with followed(plan, self._config), mixed_precision(device):
             hidden = decoder(self.model)(
                 input_ids=torch.tensor([ids], device=device),
                 position_ids=plan.positions[None],
                 past_key_values=self._cache,
                 use_cache=True,
             ).last_hidden_state
+            logits = head_logits(self.model, hidden[0, plan.last])
         for slot in slots:
             slot.stored = len(slot.ids)
         self.forwarded_tokens += len(ids)
-        return head_logits(self.model, hidden[0, plan.last]).float()
+        return logits.float()
 
 
 def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:

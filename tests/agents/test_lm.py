@@ -249,6 +249,25 @@ UNSUPPORTED = {
 }
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
+def test_a_device_that_computes_in_bfloat16_gives_the_same_up_to_its_rounding(
+    family: str, monkeypatch: pytest.MonkeyPatch
+):
+    def half(device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16)
+
+    monkeypatch.setattr("agents.lm.mixed_precision", half)
+    speaker = policy(model(family))
+    talks = talk(speaker, NAMES, turns=3)
+    rough = 0.0
+    for one in talks:
+        expected = full_logprobs(speaker.model, one.ids)
+        for start, end, action in spans(one):
+            difference = np.subtract(action.logprobs, expected[start - 1 : end - 1])
+            rough = max(rough, float(np.abs(difference).max()))
+    assert 1e-3 < rough < 0.5
+
+
 def test_logits_that_a_model_scales_are_scaled_here_too():
     shape = {**TOY, "vocab_size": len(tokenizer())}
     scaled = GraniteForCausalLM(GraniteConfig(**shape, num_key_value_heads=1, logits_scaling=3.0))
