@@ -22,6 +22,12 @@ def test_steps_alone_are_faster_than_with_resets_and_choices():
     assert alone["value"] > whole["value"]
 
 
+def test_the_steps_of_an_engine_are_timed_alone_with_the_games_that_come_along():
+    alone = bench.bare_steps("lmenvs/Jericho-v0", 0.03, seed=0, tasks=2)
+    assert alone["what"] == "lmenvs/Jericho-v0, steps alone"
+    assert alone["value"] > 1000
+
+
 def test_a_reset_and_the_memory_of_many_environments_are_measured():
     reset, few = bench.footprint("lmenvs/Maze-v0", seed=0, count=10)
     _, many = bench.footprint("lmenvs/Maze-v0", seed=0, count=40)
