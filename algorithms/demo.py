@@ -73,7 +73,7 @@ def pretrain(out: Path, seed: int, sizes: Sizes) -> None:
         batch_size=8,  # with 16 and half as many steps, one seed of three learned no commands
         observation_weight=0.1,  # learns to copy and to remember in a fifth of the steps
     )
-    make(TRAINING_GAMES, out / "start", TinyConfig(clone=clone), resume=True)
+    make(TRAINING_GAMES, out / "start", TinyConfig(hidden=128, clone=clone), resume=True)
 
 
 def train_turn_ppo(out: Path, seed: int, sizes: Sizes) -> None:
@@ -223,7 +223,7 @@ def notes(results: list[dict[str, Any]], distinct: int, out: Path) -> list[str]:
     explained = rows[-1]["critic/explained_variance"]
     share = sum(row["critic/advantage_explained_variance"] for row in rows) / len(rows)
     return [
-        f"A language model with about a million weights, made on the spot, learns to find a coin "
+        f"A language model with 0.7 million weights, made on the spot, learns to find a coin "
         f"in houses of TextWorld. Held-out success as sampled: {said('start')} after cloning "
         f"imperfect play, {said(best)} after {best}, on {distinct} distinct games that no training "
         f"saw. It {reached} the goal of {GOAL:.0%}.",
