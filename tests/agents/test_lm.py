@@ -269,7 +269,7 @@ def test_a_device_that_computes_in_bfloat16_gives_the_same_up_to_its_rounding(
 
 
 def test_logits_that_a_model_scales_are_scaled_here_too():
-    shape = {**TOY, "vocab_size": len(tokenizer())}
+    shape: dict[str, Any] = {**TOY, "vocab_size": len(tokenizer())}
     scaled = GraniteForCausalLM(GraniteConfig(**shape, num_key_value_heads=1, logits_scaling=3.0))
     (one,) = talk(LMPolicy(scaled.eval(), chat(), Sampling(max_new_tokens=4)), ["a"], turns=2)
     expected = full_logprobs(scaled, one.ids)

@@ -172,9 +172,7 @@ def test_only_what_the_policy_said_is_trained():
     hook = head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))  # type: ignore[union-attr]
     policy_logprobs(language_model, batch)
     hook.remove()
-    told = {
-        tuple(batch.ids[row, :column].tolist()) for row, column in batch.policy_mask.nonzero()
-    }
+    told = {tuple(batch.ids[row, :column].tolist()) for row, column in batch.policy_mask.nonzero()}
     assert sum(len(rows) for rows in seen) == len(told) <= batch.policy_tokens < batch.ids.numel()
 
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 from agents.rollout import collect
 from algorithms import behaviour_cloning
 from algorithms.batch import make_batch
-from algorithms.forward import policy_logprobs
 from algorithms.behaviour_cloning import Config, best, demonstrations, train, update
+from algorithms.forward import policy_logprobs
 from lmenvs.types import write_episodes
 from tests.support.training import MICROWAVE, beginner, cloning, flat, metrics, played, start
 
