@@ -46,7 +46,7 @@ class Sizes:
     turns: Sequence[int] = bench_rollouts.TURNS  # lengths of rollouts
     shape: Mapping[str, int] = field(default_factory=dict)  # of their model; empty: 2.0 M
     training: Mapping[str, int] = field(default_factory=dict)  # of bench_training.training
-    seconds: float = 20.0  # a rollout is repeated a third time within so many
+    seconds: float = 20.0  # rollouts are repeated for so long, at least twice
     environments: Sequence[str] = (bench_phases.MAZE, bench_phases.COINS)
     tiny: TinyConfig = field(default_factory=TinyConfig)  # the model that plays them; 1.1 M
     episodes: int = 64  # of a rollout or an iteration there

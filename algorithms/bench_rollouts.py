@@ -27,6 +27,7 @@ from .bench_limit import bare, generated
 from .bench_scene import ANSWER, Talk, make_model, make_tokenizer
 
 WIDTH = 32  # conversations at once
+MOST = 10  # repetitions; the best one counts, and a short one is easily disturbed
 LONG = 30  # from so many turns on, `generate` is timed at every fifth
 TURNS = (5, 20, 50)
 
@@ -74,7 +75,7 @@ def rollout(
         regime: How long answers and episodes are.
         turns: Of each episode; with mixed lengths about the mean.
         seed: Seeds weights, tasks and samples.
-        seconds: Repeat three times, or twice where that takes longer.
+        seconds: Repeat for so long: at least twice, and no more than `MOST` times.
         shape: Sizes of the model; see `bench_scene.make_model`.
     """
     model = make_model(stop=regime.stop, seed=seed, **shape)
@@ -85,9 +86,7 @@ def rollout(
     answers: list[list[int]] = []
     before = 0
     began = time.perf_counter()
-    for repeat in range(3):
-        if repeat == 2 and time.perf_counter() - began > seconds:
-            break
+    while len(mine) < 2 or (len(mine) < MOST and time.perf_counter() - began < seconds):
         before = policy.forwarded_tokens
         spent, episodes = _played(policy, regime, turns, seed)
         mine.append(spent)
