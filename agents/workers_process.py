@@ -25,7 +25,7 @@ from .sources import AnyEnv, EnvSource
 from .workers_child import CLOSE
 
 MAKING = 120.0  # seconds to start Python, import an engine and make an environment, at least
-CLOSING = 5.0  # seconds for the environments of a worker to close
+CLOSING = 20.0  # seconds for the environments of a worker to close
 WINDOW = 32_768  # bytes of commands on their way: a pipe holds more, so that sending never waits
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "

@@ -50,7 +50,7 @@ def test_turn_ppo_solves_microwave(tmp_path: Path):
 
 def test_reinforce_improves_on_microwave(tmp_path: Path):
     config = reinforce.Config(
-        iterations=20, groups=8, group_size=8, learning_rate=1e-3, max_new_tokens=8
+        iterations=32, groups=8, group_size=8, learning_rate=1e-3, max_new_tokens=8
     )
     run = reinforce.train(MICROWAVE, player(), tmp_path / "run", config)
     assert success(run) >= success(player()) + 0.1

@@ -74,11 +74,13 @@ class Closing(Dice):
 
 
 def children() -> set[int]:
-    """The processes that this one has started and that are not gone."""
+    """The processes that this one has started and that are not gone; not multiprocessing's own."""
     found = set[int]()
     for task in Path("/proc/self/task").iterdir():
         found |= set(map(int, (task / "children").read_text().split()))
-    return found
+    helpers = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found}
+    return {pid for pid, said in commands.items() if not any(one in said for one in helpers)}
 
 
 def held() -> tuple[int, set[int], int]:
