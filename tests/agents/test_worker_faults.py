@@ -127,8 +127,13 @@ def break_down(**options: Any) -> None:
 
 
 def press_ctrl_c(**options: Any) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        collect(Troubled, Interrupting(lambda one: "roll"), range(4), **options)
+    # a process that runs tests beside others ignores Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            collect(Troubled, Interrupting(lambda one: "roll"), range(4), max_turns=9, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @linux
