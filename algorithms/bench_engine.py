@@ -122,7 +122,8 @@ def parts(device: str, seed: int, folder: Path, sizes: Sizes) -> dict[str, Calla
             found[f"rollout: {regime.name}, {turns} turns"] = partial(
                 bench_rollouts.rollout, regime, turns, seed, seconds=sizes.seconds, **sizes.shape
             )
-    for turns in sizes.turns:
+    # one row a turn of 50 turns would take a quarter of an hour
+    for turns in (turns for turns in sizes.turns if turns < bench_rollouts.LONG):
         found[f"training: {turns} turns"] = partial(
             bench_training.training, turns, seed, **{**sizes.shape, **sizes.training}
         )
