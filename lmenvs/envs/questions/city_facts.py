@@ -22,12 +22,32 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 """The parts of the world of these cities, where they are not those of their country."""
 
-PEOPLE: Mapping[str, tuple[float, float, str]] = {
-    "small": (0, 1e6, "Less than 1 million people live in and around it."),
-    "medium": (1e6, 4e6, "Between 1 and 4 million people live in and around it."),
-    "large": (4e6, 1e7, "Between 4 and 10 million people live in and around it."),
-    "huge": (1e7, 5e7, "More than 10 million people live in and around it."),
+OFF_COAST = frozenset(("Honolulu", "Washington"))
+"""American cities of which it is arguable whether they are on a coast of the mainland."""
+
+GROUPS: Mapping[str, str] = {
+    "Latin America": "Argentina Brazil Chile Colombia Cuba Ecuador Mexico Peru Jamaica?",
+    "Scandinavia": "Denmark Norway Sweden Finland? Iceland?",
+    "Nordic countries": "Denmark Finland Iceland Norway Sweden",
+    "Balkans": "Bulgaria Greece Serbia Croatia? Romania? Turkey?",
+    "Iberia": "Portugal Spain",
+    "Benelux": "Belgium Netherlands",
+    "British Isles": "Ireland United_Kingdom",
+    "Far East": "China Japan South_Korea Indonesia? Malaysia? Philippines? Thailand? Vietnam?",
+    "Maghreb": "Morocco",
+    "Sub-Saharan Africa": "Ethiopia Ghana Kenya Nigeria Senegal South_Africa",
+    "Indian subcontinent": "Bangladesh India Nepal Pakistan",
+    "Arabian Peninsula": "Saudi_Arabia United_Arab_Emirates",
 }
+"""Groups of countries that go by a name of their own, `X?` for one that some count to it."""
+
+PEOPLE: tuple[tuple[float, float, str], ...] = (
+    (0, 1e6, "Less than 1 million people live in and around it."),
+    (1e6, 4e6, "Between 1 and 4 million people live in and around it."),
+    (4e6, 1e7, "Between 4 and 10 million people live in and around it."),
+    (1e7, 5e7, "More than 10 million people live in and around it."),
+)
+"""What is told of the number of people that lies between the two."""
 TROPIC = 23.4
 """Degrees of latitude between which the tropics lie."""
 
@@ -52,6 +72,12 @@ class City:
     def latitude(self) -> float:
         """Degrees north."""
         return float(self.own["latitude"])
+
+    @property
+    def people(self) -> tuple[float, float]:
+        """The fewest and the most people that usual counts give it."""
+        low, high = self.own["millions"].split("-")
+        return float(low) * 1e6, float(high) * 1e6
 
     @property
     def longitude(self) -> float:
@@ -85,6 +111,8 @@ def values(city: City, facet: str) -> tuple[str, ...]:
         return CONTINENTS.get(city.name, (city.land["continent"],))
     if facet == "region":
         return PARTS.get(city.name, split(city.land["region"]))
+    if facet == "group":
+        return _groups(city)
     if facet == "state":
         return split(city.own["region"])
     if facet == "language":
@@ -126,6 +154,15 @@ PART_OF: Mapping[str, tuple[str, ...]] = {
     "Bass Strait": ("Pacific Ocean", "Indian Ocean"),
 }
 """Larger waters that a sea is counted to: who is on the one is perhaps on the other."""
+
+
+def _groups(city: City) -> tuple[str, ...]:
+    land = city.land["name"].replace(" ", "_")
+    found = {name: split(lands, " ") for name, lands in GROUPS.items()}
+    sure = tuple(name for name, lands in found.items() if land in lands)
+    if city.name == "Honolulu":  # in the country, but not in that part of the world
+        return ()
+    return (*sure, *(name + "?" for name, lands in found.items() if land + "?" in lands))
 
 
 def _languages(city: City) -> tuple[str, ...]:
@@ -209,11 +246,25 @@ FACTS: Mapping[str, Callable[[City], str]] = {
     "tropics": _tropics,
 }
 
+RARER_FACTS: Mapping[str, Callable[[City], str]] = {
+    "largest": lambda city: SIGNS[city.own["largest"]],
+    "west coast": lambda city: _american_coast(city, "Pacific Ocean"),
+    "east coast": lambda city: _american_coast(city, "Atlantic Ocean"),
+}
+"""Facts that are told to those who ask, but are no admissible actions."""
+
+
+def _american_coast(city: City, ocean: str) -> str:
+    if city.land["name"] != "United States":
+        return NO
+    if city.name in OFF_COAST:
+        return DEPENDS
+    return YES if ocean in city.own["sea"] else NO
+
 
 def more_people(city: City, number: float) -> str:
     """Whether more people than this live in and around the city."""
-    sizes = [PEOPLE[size] for size in split(city.own["population"])]
-    low, high = sizes[0][0], sizes[-1][1]
+    low, high = city.people
     return YES if low >= number else NO if high <= number else DEPENDS
 
 

@@ -16,7 +16,8 @@ def _counts(size: str) -> str:
         rf"does it have (?:population )?(?:of )?{size} (.+?){_FOLK}"
         rf"|do {size} (.+?){_FOLK} live{_THERE}"
         rf"|is (?:population|number of people) (?:of it )?{size} (.+?){_FOLK}"
-        rf"|is it home to {size} (.+?){_FOLK}|are there {size} (.+?){_FOLK}{_THERE}"
+        rf"|is it home to {size} (.+?){_FOLK}|are there {size} (.+?){_FOLK}"
+        rf"(?: living| who live)?{_THERE}"
         rf"|does population exceed (.+?){_FOLK}"
         if size == _MORE
         else rf"does it have (?:population )?(?:of )?{size} (.+?){_FOLK}"
@@ -47,16 +48,30 @@ _SLOTS: tuple[tuple[tuple[str, ...], str], ...] = (
         r"|is it (?:in|on) continent of (.+)|is continent (.+)|is it on (.+) continent",
     ),
     (
+        ("state",),
+        r"is it (?:in|from|part of) (?:us |american )?(?:state|province|region) "
+        r"(?:of |called )?(.+)",
+    ),
+    (
+        ("continent", "region", "group"),
+        r"is it (?:in|from|part of|within) (.+?) (?:country|nation|region|area|part of world)"
+        r"|is country (.+?)(?: country| nation)|is it (.+?) (?:city|country)",
+    ),
+    (("group",), r"is it (?:in|from|part of|within) (.+)|is country in (.+)"),
+    (
         ("continent", "country"),
         r"is it (.+) (?:city|town|capital city)|is it (.+)|is it in (.+) city",
     ),
     (
         ("language",),
-        rf"do people (?:mainly |mostly )?speak (.+?){_THERE}|is (.+?) (?:widely |mainly |mostly )?"
+        rf"do people (?:mainly |mostly )?speak (.+?)(?: as (?:first|main|native|primary"
+        rf"|official) (?:language|tongue))?{_THERE}"
+        rf"|is (.+?) (?:widely |mainly |mostly )?"
         rf"(?:spoken|used){_THERE}|is language(?: spoken)?{_THERE} (.+)|do people there speak (.+)"
         rf"|is (?:main|official|primary|local|native) language(?: spoken)?{_THERE} (.+)"
         rf"|is (.+?) (?:main |official |primary |local |native "
-        rf"|spoken )?language{_THERE}(?: of it)?"
+        rf"|spoken )?language(?: spoken)?{_THERE}(?: of it)?"
+        rf"|is (.+?) one of (?:main |official )?languages(?: spoken)?{_THERE}"
         rf"|is it (.+?) speaking(?: city| country| place)?|is it in (.+?) speaking (?:country"
         rf"|place)",
     ),
@@ -64,7 +79,7 @@ _SLOTS: tuple[tuple[tuple[str, ...], str], ...] = (
         ("currency",),
         rf"do people (?:use|pay with|pay in|spend) (.+?){_THERE}|is (?:local |official )?currency "
         rf"(?:called )?(.+)|is (.+?) (?:used|local currency|currency|official currency){_THERE}"
-        rf"|does it use (.+?)(?: as currency)?",
+        rf"|does (?:it|country) use (.+?)(?: as (?:official )?currency)?",
     ),
     (
         ("climate",),

@@ -17,7 +17,11 @@ def _asked(noun: str, verbs: str) -> str:
     )
 
 
-_IN = r"is it(?: in| from| part of| on| at)?|does it belong(?: to)?|it is in"
+_IN = (
+    r"(?:would|could|can|do) people (?:find|visit)(?: it| this| there)?"
+    r"|does it (?:lie|sit)(?: in| on)?|can it be(?: in)?"
+    r"|is it(?: in| from| part of| on| at)?|does it belong(?: to)?|it is in"
+)
 _SPOKEN = (
     r"(?:is|are) (?:mainly |mostly |most )?spoken(?: there| by people)?|(?:do|does"
     r"|would) people (?:mainly )?"
@@ -36,13 +40,22 @@ OPEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "region",
             _asked("part of world|region of world|region|area of world|world region"
-                   "|part of continent|corner of world|area of globe", _IN)
+                   "|part of continent|corner of world|area of globe"
+                   "|(?:part|region|area) of (?:europe"
+                   "|asia|africa|america|americas|globe|continent|north america|south america)"
+                   "|geographic(?:al)? region", _IN)
             + r"|where in world is it",
+        ),
+        (
+            "state",
+            _asked("(?:us |american )?(?:state|province|state or province|province or state"
+                   "|federal state)", _IN)
+            + r"|(?:what|which) part of country is it in",
         ),
         (
             "language",
             _asked("(?:main |official |primary |local |native |most common |dominant |principal "
-                   ")?(?:language|tongue)s?", _SPOKEN)
+                   ")?(?:language|tongue)s?(?: spoken)?", _SPOKEN)
             + r"|what (?:do|does|would) people (?:mainly )?speak(?: there)?",
         ),
         (
@@ -65,7 +78,9 @@ OPEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             _asked("(?:kind of |type of |sort of |local |general )?(?:climate|weather)",
                    r"does it (?:have|get|experience)|is it(?: like)?|do people (?:have"
                    r"|get)(?: there)?")
-            + r"|how is (?:weather|climate)(?: there)?",
+            + r"|how is (?:weather|climate)(?: there)?"
+            r"|how (?:would|do|can|could) people (?:describe|characterize) (?:weather|climate)"
+            r"(?: there)?",
         ),
         (
             "river",
@@ -98,7 +113,12 @@ OPEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"|what can (?:people|i|you|one) (?:see|visit)(?: there)?",
         ),
         ("latitude", _asked("(?:rough |approximate )?latitude", _IN)),
-        ("hemisphere", _asked("hemispheres?", _IN)),
+        (
+            "hemisphere",
+            _asked("hemispheres?", _IN)
+            + r"|is it in (?:northern|southern|eastern|western)(?: hemisphere)? or (?:in )?"
+            r"(?:northern|southern|eastern|western) hemisphere",
+        ),
         (
             "olympics",
             r"(?:when|(?:in )?(?:what|which) year) (?:did|has|was) it (?:last )?(?:host|hold"
@@ -115,6 +135,7 @@ OPEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 """Questions that a sentence answers: the key, and the whole of the question."""
 
 CANONICAL_TOLD: Mapping[str, str] = {
+    "state": "What state or province is it in?",
     "country": "What country is it in?",
     "continent": "What continent is it on?",
     "region": "What part of the world is it in?",

@@ -9,7 +9,8 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
         (
             "capital",
             False,
-            r"is it (?:capital|capital city|national capital|country capital|capital of country"
+            r"is it (?:capital|capital city|national capital(?: of country)?|country capital"
+            r"|capital of country"
             r"|capital city of country|capital of (?:nation|country it is in)|national capital city"
             r"|one of world capitals|seat of government|seat of national government)",
         ),
@@ -44,7 +45,10 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
                 False,
                 rf"(?:has|did|have) it (?:ever |once )?(?:host|hosted|held|hold|have) {games}"
                 rf"(?: before)?|is it (?:former )?{city} host(?: city)?|is it (?:former )?{city} "
-                rf"city|(?:were|was) {games} (?:ever )?(?:held|hosted) there",
+                rf"city|(?:were|was) {games} (?:ever )?(?:held|hosted) there"
+                rf"|(?:has|is) it (?:ever |once )?(?:been )?host(?: city)? (?:of|for|to) {games}"
+                rf"|(?:has|have) {games} (?:ever )?been "
+                rf"(?:held|hosted) there",
             )
             for key, games, city in (
                 ("hosted", "summer (?:olympics|olympic games)", "summer (?:olympics|olympic)"),
@@ -54,7 +58,8 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
         (
             "high",
             False,
-            r"is it (?:at |in |on )?(?:high|high altitude|high elevation|high up|high above "
+            r"is it (?:at |in |on )?(?:high elevation above sea level|high altitude above sea level"
+            r"|high|high altitude|high elevation|high up|high above "
             r"sea level|high altitude city)"
             r"|does it (?:lie|have) (?:at )?high (?:altitude|elevation)"
             r"|is it more than 1200 (?:m|meters|metres) above sea level",
@@ -62,8 +67,10 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
         (
             "snow",
             False,
-            r"does it (?:snow|get snow|have snow|get snowy)(?: there)?(?: every winter| in winter"
-            r"| during winter)?(?: there)?|is there snow(?: there)?(?: in winter)?"
+            r"does it (?:have|get|experience|see) (?:snowy winters?|snowfall|winter snow|snow)"
+            r"(?: regularly| every year| every winter| in winter)?|are winters(?: there)? snowy"
+            r"(?: there)?|does it (?:snow|get snow|have snow|get snowy)(?: there)?(?: every winter"
+            r"| in winter| during winter)?(?: there)?|is there snow(?: there)?(?: in winter)?"
             r"|do people get snow"
             r"(?: there)?(?: in winter)?|does it snow there in winter",
         ),
@@ -104,14 +111,16 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
         (
             "left",
             False,
-            r"do people drive on left(?: side)?(?: of (?:road|street))?(?: there)?"
+            r"do (?:people|cars|drivers|vehicles)(?: there)? drive on left(?: hand)?(?: side)?"
+            r"(?: of (?:road|street))?(?: there)?"
             r"|is driving on left"
-            r"(?: there)?|do cars drive on left(?: there)?|is traffic on left(?: there)?",
+            r"(?: there)?|is traffic on left(?: there)?",
         ),
         (
             "left",
             True,
-            r"do people drive on right(?: side)?(?: of (?:road|street))?(?: there)?",
+            r"do (?:people|cars|drivers|vehicles)(?: there)? drive on right(?: hand)?(?: side)?"
+            r"(?: of (?:road|street))?(?: there)?",
         ),
         *(
             (
@@ -132,11 +141,30 @@ PLAIN: tuple[tuple[str, bool, re.Pattern[str]], ...] = tuple(
             r"is it (?:in|within|inside) (?:tropics|tropical zone)|is it between tropics"
             r"|is it in tropical (?:country|region)|is it tropical city",
         ),
+        (
+            "largest",
+            False,
+            r"is it (?:country )?(?:largest|biggest|most populous|most populated)(?: city| one)?"
+            r"(?: by population)?(?: (?:in|of) (?:country|nation|it))?(?: by population)?",
+        ),
+        *(
+            (
+                f"{side} coast",
+                False,
+                rf"is it (?:on|in|along|near) (?:american |us )?{side}(?:ern)? coast (?:of|in) "
+                r"(?:united states(?: of america)?|us|usa|america|states|north america)"
+                rf"|is it (?:american |us ){side} coast city|is it on (?:american|us) {side} coast",
+            )
+            for side in ("west", "east")
+        ),
     )
 )  # fmt: skip
 """Yes-or-no questions without a blank: the key, whether it asks the opposite, the whole of it."""
 
 CANONICAL_FACTS: Mapping[str, str] = {
+    "largest": "Is it the largest city in its country?",
+    "west coast": "Is it on the west coast of the United States?",
+    "east coast": "Is it on the east coast of the United States?",
     "capital": "Is it the capital of its country?",
     "coast": "Is it on the coast?",
     "on_river": "Is it on a river?",

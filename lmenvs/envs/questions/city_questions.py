@@ -10,12 +10,25 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 
 from .book import NO, YES, Book, Question, Refusal, deny, make_question
-from .city_facts import FACTS, REGIONS, City, has, more_people, north_of, read_cities, values
+from .city_facts import (
+    FACTS,
+    GROUPS,
+    RARER_FACTS,
+    REGIONS,
+    City,
+    has,
+    more_people,
+    north_of,
+    read_cities,
+    values,
+)
+from .city_names import CONTINENT_NAMES, GROUP_NAMES, adjective, spoken
 from .city_phrases import CITY_WORDS, GUESSES, STATEMENT
 from .city_phrases_named import SLOTS, read_number
 from .city_phrases_open import CANONICAL_TOLD, OPEN
 from .city_phrases_plain import CANONICAL_FACTS, PLAIN
-from .city_told import TOLD
+from .city_told import RARER_TOLD, TOLD
+from .plainer import both
 from .sentence import clean, one_sentence, without_fillers
 
 NOT_UNDERSTOOD = Refusal("malformed", "I don't understand the question.")
@@ -34,6 +47,7 @@ FACETS: Mapping[str, str] = {
     "continent": "Is it in {}?",
     "region": "Is it in {}?",
     "state": "Is it in {}?",
+    "group": "Is it in {}?",
     "language": "Do people there speak {}?",
     "currency": "Is the currency the {}?",
     "climate": "Does it have a {} climate?",
@@ -44,6 +58,15 @@ FACETS: Mapping[str, str] = {
 }
 """The canonical question for a value of a facet."""
 
+_WIDE = ("country", "continent", "region", "group", "island", "union", "kingdom")
+_KIND_PLACES: Mapping[str, tuple[str, ...]] = {
+    "largest": ("country",),
+    "capital": _WIDE,
+    **dict.fromkeys(("coast", "on_river", "high", "on_island"), (*_WIDE, "state")),
+}
+"""Facts that may be asked together with a place, and the places: a capital is none of a state."""
+_KIND_AND_PLACE = re.compile(r"is it (.+?(?: city)?) (?:in|of) (.+)")
+
 _ARTICLE = ("Netherlands", "Philippines", "United", "Czech", "Middle East", "Caribbean")
 
 
@@ -52,9 +75,10 @@ class CityReader:
 
     def __init__(self):
         self.cities = read_cities()
-        self.told = {key: self._row(key, CANONICAL_TOLD[key], tell) for key, tell in TOLD.items()}
+        told, facts = {**TOLD, **RARER_TOLD}, {**FACTS, **RARER_FACTS}
+        self.told = {key: self._row(key, CANONICAL_TOLD[key], tell) for key, tell in told.items()}
         self.facts = {
-            key: self._row(key, CANONICAL_FACTS[key], fact) for key, fact in FACTS.items()
+            key: self._row(key, CANONICAL_FACTS[key], fact) for key, fact in facts.items()
         }
         self.guesses = tuple(self._guess(index, city) for index, city in enumerate(self.cities))
 
@@ -77,8 +101,8 @@ class CityReader:
 
     def all_values(self, facet: str) -> tuple[str, ...]:
         """Every value of a facet, in the order of the table."""
-        if facet == "region":
-            return REGIONS
+        if facet in ("region", "group"):
+            return REGIONS if facet == "region" else tuple(GROUPS)
         found = (each for city in self.cities for each in values(city, facet))
         return tuple(dict.fromkeys(each.rstrip("?") for each in found))
 
@@ -101,8 +125,12 @@ class CityReader:
                     names["country"][spoken(alias)] = city.land["name"]
         for sea in list(names["sea"]):
             names["sea"].setdefault(re.sub(r" (?:sea|ocean)$", "", sea), names["sea"][sea])
-        for adjective, continent in _CONTINENTS.items():
-            names["continent"][adjective] = continent
+        for name, continent in CONTINENT_NAMES.items():
+            names["continent"][name] = continent
+        for name in list(names["region"]):
+            names["region"][adjective(name)] = names["region"][name]
+        names["group"] |= GROUP_NAMES
+        names["kind"] |= {name + "s": value for name, value in names["kind"].items()}
         names["currency"] |= {name + "s": value for name, value in names["currency"].items()}
         return names
 
@@ -156,8 +184,20 @@ class CityReader:
         if denied:
             words = words.replace(" not ", " ", 1).replace(" outside of ", " in ", 1)
             words = words.replace(" outside ", " in ", 1)
-        found = self._plain(words) or self._slot(words)
+        found = self._plain(words) or self._slot(words) or self._placed(words)
         return deny(found) if found is not None and denied else found
+
+    def _placed(self, words: str) -> Question | None:
+        """Of what kind it is and where: "a coastal city in Portugal", "the capital of Japan"."""
+        match = _KIND_AND_PLACE.fullmatch(words)
+        if match is None:
+            return None
+        where = f"is it in {match[2]}"
+        kind, place = self._plain(f"is it {match[1]}"), self._slot(where) or self._plain(where)
+        if kind is None or place is None:
+            return None
+        facet = place.key.split(" ")[0]
+        return both(kind, place) if facet in _KIND_PLACES.get(kind.key, ()) else None
 
     def _plain(self, words: str) -> Question | None:
         for key, opposite, pattern in PLAIN:
@@ -201,25 +241,6 @@ class CityReader:
         return blank.removeprefix(first + " ")
 
 
-_CONTINENTS = {
-    "european": "Europe",
-    "asian": "Asia",
-    "african": "Africa",
-    "south american": "South America",
-    "north american": "North America",
-    "oceanian": "Oceania",
-}
-
-
-def spoken(name: str) -> str:
-    """A name as it stands in a question after clean() and without_fillers().
-
-    >>> spoken("Xi'an"), spoken("Christ the Redeemer")
-    ('xian', 'christ redeemer')
-    """
-    return without_fillers(name.lower().replace("'", "").replace("-", " "))
-
-
 def city_words(sentence: str) -> str:
     """A sentence about the city in few words: `it`, `people`, no articles."""
     words = sentence
@@ -235,13 +256,14 @@ def city_book(yes_no: bool) -> Book:
     facets = ("continent", "region", "country", "language", "currency", "climate", "sea", "kind")
     valued = [reader.valued(facet, value) for facet in facets for value in reader.all_values(facet)]
     people = [reader.people(number) for number in (1e6, 4e6, 1e7)]
-    told = () if yes_no else tuple(reader.told.values())
-    questions = (*told, *reader.facts.values(), *people, *valued)
+    told = () if yes_no else tuple(reader.told[key] for key in TOLD)
+    facts = tuple(reader.facts[key] for key in FACTS)
+    questions = (*told, *facts, *people, *valued)
     known = {question.text: question for question in (*questions, *reader.guesses)}
 
     def read(text: str) -> Question | Refusal:
         found = reader.read(text)
-        open_question = isinstance(found, Question) and found.key in TOLD
+        open_question = isinstance(found, Question) and found.key in reader.told
         return NOT_YES_OR_NO if yes_no and open_question else found
 
     names = tuple(city.name for city in reader.cities)

@@ -68,6 +68,12 @@ def _told_sea(city: City) -> str:
     return f"It is on the {sea}."
 
 
+def _told_people(city: City) -> str:
+    low, high = city.people
+    told = [text for least, most, text in PEOPLE if least <= low and high <= most]
+    return told[0] if told else NOT_SURE
+
+
 def _told_kind(city: City) -> str:
     kind = city.own["landmark_kind"]
     article = "" if kind.endswith("walls") else "an " if kind[0] in "aeiou" else "a "
@@ -101,9 +107,7 @@ TOLD: Mapping[str, Callable[[City], str]] = {
     "region": lambda city: _told_places(city, "region"),
     "language": _told_languages,
     "currency": lambda city: _told_value(city, "currency", "The currency is the {}."),
-    "population": lambda city: (
-        PEOPLE[size][2] if (size := city.own["population"]) in PEOPLE else NOT_SURE
-    ),
+    "population": _told_people,
     "climate": lambda city: _told_value(city, "climate", "It has a {} climate."),
     "river": _told_river,
     "sea": _told_sea,
@@ -113,3 +117,8 @@ TOLD: Mapping[str, Callable[[City], str]] = {
     "olympics": _told_olympics,
     "driving": lambda city: f"People drive on the {city.land['drives']}.",
 }
+
+RARER_TOLD: Mapping[str, Callable[[City], str]] = {
+    "state": lambda city: _told_places(city, "state"),
+}
+"""What is told to those who ask, but is no admissible action."""

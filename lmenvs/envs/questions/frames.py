@@ -48,8 +48,8 @@ SUBJECTS = _rules(
     [
         (rf"\b(?:this|that|these|secret|hidden|mystery|given) (?:{_NOUN})\b", "it"),
         (r"^(?:are|were) (?:we|you) (?:talking|speaking|thinking|asking) (?:about|of) ", "is it "),
-        (r"\b(?:you are|you re|you were) thinking of\b|\byou (?:have|had) in mind\b", ""),
-        (r"\b(?:you are|you were) thinking about\b", ""),
+        (r"\b(?:you are|you re|you were) thinking of\b ?|\byou (?:have|had) in mind\b ?", ""),
+        (r"\b(?:you are|you were) thinking about\b ?", ""),
         (rf"^(is|was|are|does|do|did|can|could|will|would|has|have) {_NOUN} (?!of )", r"\1 it "),
         (rf"^(is|was|are|does|do|did|can|could|will|would|has|have) {_IT}(?= |$)", r"\1 it"),
         (rf"^{_IT}(?= (?:is|was|are|has|have|can|could|would|might|must|should|does|had)\b)", "it"),
@@ -106,14 +106,14 @@ OBJECTS = _rules(
         (r"^be (?:used|useful|meant|designed|intended|made|good|built|needed|employed|utilized"
          r"|utilised|supposed)(?: by (?:you|people|humans?))? (?:for|to|when|while|as)"
          r"(?: help| be used to| be used for)?(?: you| people)? (?!be )", "use "),
-        (r"^you use (?:it |this |that )?(?:for|to|when|while)(?: help)? ", "use "),
+        (r"^you use (?:it |this |that |them |these )?(?:for|to|when|while)(?: help)? ", "use "),
         (r"^use (?:for |to )", "use "),
         (r"^it (?:help|let|allow|enable)s?(?: you| people| someone)?(?: to)? (?:with )?", "use "),
         (r"^it serve to ", "use "),
         (r"^(?:is|be) (?:it )?(?:main |primary )?purpose (?:of it )?(?:to |for |for )?", "use "),
         (r"^be used by (?!hand)", "by "),
-        (rf"^(?:{_AUX} )(?!it |you )(\w+(?: \w+)?) (?:use|work with|play with)(?: it)?$",
-         r"by \1"),
+        (rf"^(?:{_AUX} )(?!it |you )(\w+(?: \w+)?) (?:use|work with|play with)"
+         r"(?: it| this| that)?$", r"by \1"),
         (r"^(?:be used|you use(?: it| this)?) (?:on|in) (?=water|sea\b|ocean|lake)",
          "it travel on "),
         (r"^(?:be used|you use(?: it| this)?) on (?=ice\b)", "use "),

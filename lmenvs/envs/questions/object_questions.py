@@ -2,7 +2,8 @@
 
 A text is cleaned and cut to one question (sentence.py), brought into a normal form (frames.py), and
 looked up as a whole: among the phrases of data/object_questions.txt, the names of the objects,
-colours, and comparisons of size and weight. What is not understood as a whole is not answered.
+colours, and comparisons of size and weight; failing that once more in plainer words and in parts
+(plainer.py). What is not understood as a whole is not answered.
 """
 
 import csv
@@ -15,6 +16,7 @@ from .book import DEPENDS, NO, SIGNS, YES, Book, Question, Refusal, deny, make_q
 from .frames import GUESS, OBJECTS, SUBJECTS, framed
 from .lexicon import basic, phrase_table, read_data, read_lexicon
 from .object_sizes import COLOURS, SIZE_ASKED, Range, read_range, size_question
+from .plainer import SYNONYMS, joined, one_word_each, plainer
 from .sentence import clean, lemmas, one_sentence, without_fillers
 
 NOT_UNDERSTOOD = Refusal("malformed", "I don't understand the question.")
@@ -163,7 +165,7 @@ class ObjectReader:
     def forms(self) -> Mapping[str, str]:
         """Basic forms of all words that are understood."""
         words = [phrase for entry in self._entries for phrase in (*entry.phrases, *entry.denials)]
-        words += [*self._other_names, *COLOURS, SIZE_ASKED]
+        words += [*self._other_names, *COLOURS, SIZE_ASKED, *SYNONYMS]
         words += [name for thing in self.things for name in (thing.name, *thing.aliases)]
         return lemmas(" ".join(words).replace("-", " ").split())
 
@@ -171,6 +173,14 @@ class ObjectReader:
     def phrases(self) -> Mapping[str, tuple[str, bool]]:
         """Every phrase of the lexicon."""
         return phrase_table(self._entries, self.forms)
+
+    @cached_property
+    def plain_phrases(self) -> Mapping[str, tuple[str, bool]]:
+        """The phrases with one word for each meaning; none that then asks for two things."""
+        found: dict[str, set[tuple[str, bool]]] = {}
+        for phrase, asked in self.phrases.items():
+            found.setdefault(one_word_each(phrase), set()).add(asked)
+        return {phrase: next(iter(asked)) for phrase, asked in found.items() if len(asked) == 1}
 
     @cached_property
     def _other_names(self) -> tuple[str, ...]:
@@ -221,8 +231,29 @@ class ObjectReader:
                 if not denied:
                     return found
                 return deny(found) if found.guess < 0 else NOT_UNDERSTOOD
+        plain_words = plainer(sentence)
+        found = self._plain(plain_words) or joined(plain_words, self._plain)
+        if found is not None:
+            return found
         form, _ = framed(words, OBJECTS, self.forms)
         return UNKNOWN if _QUESTION.match(form) and " " in form else NOT_UNDERSTOOD
+
+    def _plain(self, sentence: str) -> Question | None:
+        """What a sentence in plainer words asks, each word taken for all of its meaning."""
+        words = without_fillers(sentence)
+        for tried in (words, "is it " + words):
+            form, denied = framed(tried, OBJECTS, self.forms)
+            found = self._described(form)
+            if found is None:
+                each = one_word_each(form)
+                # what is used to do a thing may be asked for as what does it
+                ways = (self.plain_phrases.get(way) for way in (each, re.sub("^use ", "it ", each)))
+                key, opposite = next(filter(None, ways), ("", False))
+                found = self.asked.get(key)
+                denied ^= opposite
+            if found is not None:
+                return deny(found) if denied else found
+        return None
 
     def _guessed(self, words: str) -> Question | None:
         for pattern, replacement in SUBJECTS:
@@ -233,6 +264,10 @@ class ObjectReader:
         return self._name(basic(words, self.forms))
 
     def _look_up(self, form: str) -> Question | None:
+        return self._described(form) or (self._name(form[3:]) if form.startswith("be ") else None)
+
+    def _described(self, form: str) -> Question | None:
+        """What a normal form asks that names no object."""
         phrase = self.phrases.get(form)
         if phrase is not None:
             question = self.asked[phrase[0]]
@@ -240,9 +275,7 @@ class ObjectReader:
         colour = COLOURS.get(form[3:]) if form.startswith("be ") else None
         if colour is not None:
             return self.colour(colour)
-        return size_question(form, self.things) or (
-            self._name(form[3:]) if form.startswith("be ") else None
-        )
+        return size_question(form, self.things, self.forms)
 
     def colour(self, colour: str) -> Question:
         """Whether it has a colour."""
@@ -257,7 +290,7 @@ def object_book() -> Book:
     colours = [reader.colour(colour) for colour in dict.fromkeys(COLOURS.values())]
     sizes: list[Question] = []
     for text, form in CANONICAL_SIZES:
-        question = size_question(form, reader.things)
+        question = size_question(form, reader.things, reader.forms)
         assert question is not None
         sizes.append(make_question(question.key, text, question.answers))
     questions = (*reader.asked.values(), *sizes, *colours)

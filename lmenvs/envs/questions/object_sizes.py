@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .book import DEPENDS, NO, YES, Question, make_question
+from .lexicon import basic
 
 Range = tuple[float, float]
 
@@ -61,6 +62,7 @@ _SAME: Mapping[str, str] = {
     "human": "person",
     "adult human": "person",
     "adult person": "person",
+    "adult human being": "person",
     "adult": "person",
     "human being": "person",
     "grown man": "person",
@@ -100,7 +102,7 @@ _CM = {
 _KG = {
     **dict.fromkeys(("kg", "kilo", "kilogram", "kilogramme"), 1.0),
     **dict.fromkeys(("g", "gram", "gramme"), 0.001),
-    **dict.fromkeys(("pound", "lb"), 0.45359237),
+    **dict.fromkeys(("pound", "lb", "lbs"), 0.45359237),
     **dict.fromkeys(("ounce", "oz"), 0.0283495),
     **dict.fromkeys(("ton", "tonne"), 1000.0),
 }
@@ -121,7 +123,9 @@ _COMPARISONS = (
     ("weight", False, re.compile(r"^be lighter than (.+?)$")),
     ("weight", True, re.compile(r"^it weigh (?:more than|over|above|at least) (.+?)$")),
     ("weight", False, re.compile(r"^it weigh (?:less than|under|below) (.+?)$")),
-    ("length", True, re.compile(r"^be (?:more than|over) (.+?) (?:long|in length)$")),
+    ("weight", True, re.compile(r"^be (?:more than|over|at least) ([0-9_]+ \w+)(?: in weight)?$")),
+    ("weight", False, re.compile(r"^be (?:less than|under) ([0-9_]+ \w+)(?: in weight)?$")),
+    ("length", True, re.compile(r"^be (?:more than|over|at least) (.+?) (?:long|in length)$")),
     ("length", False, re.compile(r"^be (?:less than|under) (.+?) (?:long|in length)$")),
 )  # fmt: skip
 
@@ -162,18 +166,18 @@ def compare(value: Range | None, other: Range, more: bool) -> str:
     return DEPENDS
 
 
-def size_question(form: str, things: Sequence[Sized]) -> Question | None:
-    """The question of a normal form that compares sizes or weights."""
+def size_question(form: str, things: Sequence[Sized], forms: Mapping[str, str]) -> Question | None:
+    """The question of a normal form (its words by `forms`) that compares sizes or weights."""
     for what, more, pattern in _COMPARISONS:
         match = pattern.match(form)
         if match is None:
             continue
         name = _SAME.get(match[1], match[1])
-        other = _reference(what, name, things)
-        if other is not None and other[0] == other[1]:
-            name = f"{other[0]:g} {'cm' if what == 'length' else 'kg'}"
+        other = _reference(what, name, things, forms)
         if other is None:
-            return None
+            continue
+        if other[0] == other[1]:
+            name = f"{other[0]:g} {'cm' if what == 'length' else 'kg'}"
         values = [thing.length_cm if what == "length" else thing.weight_kg for thing in things]
         answers = [compare(value, other, more) for value in values]
         word = {("length", True): "bigger", ("length", False): "smaller"}.get(
@@ -183,13 +187,16 @@ def size_question(form: str, things: Sequence[Sized]) -> Question | None:
     return None
 
 
-def _reference(what: str, name: str, things: Sequence[Sized]) -> Range | None:
+def _reference(
+    what: str, name: str, things: Sequence[Sized], forms: Mapping[str, str]
+) -> Range | None:
     """The range of a thing's length or weight, or of a number with its unit."""
     known = LENGTHS_CM if what == "length" else WEIGHTS_KG
-    if name in known:
-        return known[name]
+    for each, size in known.items():
+        if name in (each, basic(each, forms)):
+            return size
     for thing in things:
-        if thing.name == name:
+        if name in (thing.name, basic(thing.name, forms)):
             return thing.length_cm if what == "length" else thing.weight_kg
     words = name.split()
     units = _CM if what == "length" else _KG

@@ -72,7 +72,8 @@ _DROPPED = frozenset(
         *("primarily", "often", "frequently", "actually", "really", "just", "even", "basically"),
         *("essentially", "likely", "probably", "possibly", "simply", "perhaps", "maybe", "also"),
         *("very", "quite", "rather", "pretty", "fairly", "relatively", "typical", "currently"),
-        *("specifically", "ordinarily", "largely", "please"),
+        *("specifically", "ordinarily", "largely", "please", "roughly", "approximately"),
+        *("potentially", "predominantly", "chiefly", "exactly"),
     )
 )
 
@@ -127,7 +128,10 @@ def without_fillers(words: str) -> str:
 
 
 _WHOLE = frozenset(
-    ("painting", "building", "drawing", "clothes", "clothing", "gardening", "thing", "king", "ring")
+    (
+        *("painting", "building", "drawing", "clothes", "clothing", "gardening", "thing", "king"),
+        *("ring", "being"),
+    )
 )
 """Words that mean something else than the word that they seem to come from."""
 

@@ -24,7 +24,9 @@ class TwentyQuestions(QuestionGame):
         answered; of several sentences only the one question in them is read. A question that is
         not understood is `malformed`, one about something that is not in the facts `unknown`, one
         that yes or no cannot answer `inadmissible`; each uses up a question. "Isn't it alive?" asks
-        the same as "Is it alive?"; "Is it not alive?" asks the opposite.
+        the same as "Is it alive?"; "Is it not alive?" asks the opposite. Two things may be asked at
+        once of a kind of thing: "Is it a bird that can't fly?" (data/SOURCES.md: how much is
+        understood).
 
     Observations:
         `Yes.`, `No.`, or `It depends.` where the table says neither: it varies from one such object
@@ -54,6 +56,7 @@ class TwentyQuestions(QuestionGame):
         so its scores are not comparable.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/TwentyQuestions-v0
         TwentyQuestions-v0
             min -20: by the rules
             average -14.784 +- 0.18: casual policy, seeds 0 to 999
@@ -63,8 +66,8 @@ class TwentyQuestions(QuestionGame):
         TwentyQuestions-v0?items=["apple", "car", "dog", "hammer", "piano"]
             min -20: by the rules
             average -1.826 +- 0.033: casual policy, seeds 0 to 999
-            max -1.4: exact, of what a player can know
-            belief -1.4: exact, of what a player can know
+            max -1.4 +- 0: exact, of what a player can know
+            belief -1.4 +- 0: exact, of what a player can know
             expert -1.423 +- 0.016: the expert, seeds 0 to 999
 
     Version history:

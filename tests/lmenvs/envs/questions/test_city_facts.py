@@ -5,7 +5,8 @@ import pytest
 
 from lmenvs.envs.questions.book import DEPENDS, NO, YES, Question
 from lmenvs.envs.questions.city_facts import PART_OF, read_cities, values
-from lmenvs.envs.questions.city_questions import city_book, spoken
+from lmenvs.envs.questions.city_names import spoken
+from lmenvs.envs.questions.city_questions import city_book
 from lmenvs.envs.questions.city_told import TOLD
 
 CITIES = {city.name: city for city in read_cities()}
@@ -57,8 +58,9 @@ def test_cities_of_one_country_lie_near_each_other():
 
 def test_columns_of_cities_hold_what_they_may():
     for city in CITIES.values():
-        sizes = city.own["population"].split("|")
-        assert " ".join(sizes) in "small medium large huge"
+        fewest, most = city.people
+        assert 0 < fewest < most < 5e7 and most < 8 * fewest + 7e5, city.name
+        assert city.own["largest"] in "yn?"
         assert city.own["capital"] in "yn?" and city.own["high"] in "yn" + "?"
         climates = city.own["climate"].split("|")
         assert {climate.rstrip("?") for climate in climates} <= CLIMATES
@@ -127,7 +129,8 @@ def test_unsure_facts_leave_only_what_may_be_true():
     assert answer("Is it on the Caribbean Sea?", "Athens") == NO
     assert answer("Is it in the Caribbean?", "Istanbul") == NO
     assert answer("Do more than 10 million people live there?", "Geneva") == NO
-    assert answer("Do more than 2 million people live there?", "Geneva") == DEPENDS
+    assert answer("Do more than 2 million people live there?", "Geneva") == NO
+    assert answer("Do more than 800,000 people live there?", "Geneva") == DEPENDS
 
 
 def test_a_sea_is_perhaps_its_ocean_and_no_other():
