@@ -1,9 +1,8 @@
 """Rows of the table: conversations with somebody who wants something."""
 
-from ..spec import EnvSpec, Reference
+from ..spec import EnvSpec
 
 _SELLERS = "lmenvs.envs.dialogue.car_dealer_seller"
-_CEILING = "the most these buyers would agree to, by the rules, mean over seeds 0 to 999"
 _MEASURES = {
     "min": f"{_SELLERS}:worst:1000",
     "average": f"{_SELLERS}:dataset:1000",
@@ -11,6 +10,7 @@ _MEASURES = {
     "falling": f"{_SELLERS}:falling:1000",
     "uniform": "random:1000",
     "expert": "expert:1000",
+    "max": f"bound:{_SELLERS}:most_worth:1000",
 }
 
 ROWS: tuple[EnvSpec, ...] = (
@@ -20,10 +20,6 @@ ROWS: tuple[EnvSpec, ...] = (
         summary="Sell a car in free text to a buyer with a hidden budget and personality",
         turn_limit=25,
         return_range=(-5.21, 1.1),
-        references={
-            "lmenvs/CarDealer-v0": {"max": Reference(1.0336, _CEILING)},
-            "lmenvs/CarDealer-v0?reward=price": {"max": Reference(45.4431, _CEILING)},
-        },
         measures={
             "lmenvs/CarDealer-v0": _MEASURES,
             "lmenvs/CarDealer-v0?reward=price": _MEASURES,

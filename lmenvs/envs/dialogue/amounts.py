@@ -129,7 +129,9 @@ def _with_money(
 
 
 def _spelled(words: list[str], place: int) -> Number | None:
-    """A number in words: "thirty-two thousand five hundred", "thirty-two five", "thirty"."""
+    """A number in words: "thirty-two thousand five hundred", "thirty-two five", "a thousand"."""
+    if words[place] in ("a", "another") and _at(words, place + 1) == "thousand":
+        return _with_money(words, 1000.0, place, place + 2, True, True)
     value, at = _below_hundred(words, place)
     if value == 0:
         return None

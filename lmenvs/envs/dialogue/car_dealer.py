@@ -106,22 +106,23 @@ class CarDealer(TextEnv):
         is a language model, this one is not: scores are not comparable with the published ones.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/CarDealer-v0
         CarDealer-v0
-            max 1.0336: the most these buyers would agree to, by the rules, mean over seeds 0 to 999
             min -0.66602 +- 0.021: worst policy, seeds 0 to 999
             average 0.51713 +- 0.013: dataset policy, seeds 0 to 999
             naive -0.25001 +- 0.013: naive policy, seeds 0 to 999
             falling 0.60742 +- 0.0094: falling policy, seeds 0 to 999
             uniform 0.36775 +- 0.016: uniform over legal actions, seeds 0 to 999
             expert 1.0182 +- 0.0012: the expert, seeds 0 to 999
+            max 1.0336 +- 0.001: what the tasks are worth at most, by the rules, seeds 0 to 999
         CarDealer-v0?reward=price
-            max 45.443: the most these buyers would agree to, by the rules, mean over seeds 0 to 999
-            min 0: worst policy, seeds 0 to 999
+            min 0 +- 0: worst policy, seeds 0 to 999
             average 23.013 +- 0.47: dataset policy, seeds 0 to 999
-            naive 0: naive policy, seeds 0 to 999
+            naive 0 +- 0: naive policy, seeds 0 to 999
             falling 25.536 +- 0.45: falling policy, seeds 0 to 999
             uniform 18.308 +- 0.49: uniform over legal actions, seeds 0 to 999
             expert 44.469 +- 0.47: the expert, seeds 0 to 999
+            max 45.443 +- 0.48: what the tasks are worth at most, by the rules, seeds 0 to 999
 
     Version history:
         v0: first version.

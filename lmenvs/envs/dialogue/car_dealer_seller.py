@@ -4,7 +4,7 @@ import numpy as np
 
 from lmenvs.core import TextEnv
 
-from .car_dealer import ACCEPT_LINE, PRICE_SHARES, TURN_LIMIT, CarDealer
+from .car_dealer import ACCEPT_LINE, PRICE_SHARES, PRICE_UNIT, TURN_LIMIT, CarDealer
 from .car_dealer_buyer import HINT, MOOD, QUESTION_BITS, Talk, hint
 from .car_dealer_rules import (
     ARGUMENT_GAIN,
@@ -16,6 +16,7 @@ from .car_dealer_rules import (
     Car,
     Persona,
     bargain,
+    ceiling,
     feature_noun,
 )
 from .seller_lines import ARGUMENTS, Argument, Question
@@ -230,3 +231,10 @@ def worst(env: TextEnv, generator: np.random.Generator) -> str:
     lot = game.scenario.lot
     cheapest = min(range(len(lot)), key=lambda place: lot[place].price)
     return "You fool." if game.talk.car == cheapest else f"I suggest car {cheapest + 1}."
+
+
+def most_worth(env: TextEnv) -> float:
+    """The reward of the best sale that this buyer would ever agree to: no play is worth more."""
+    game = _dealer(env)
+    score, price = ceiling(game.scenario)
+    return price / PRICE_UNIT if game.reward == "price" else score

@@ -70,9 +70,10 @@ _NEGATED = word_set(
 )
 _FLOOR = word_set("below under lower less than beneath")
 _CUES = word_set(
-    """do for at offer price asking ask take accept go want make give say around about sell yours
-    pay only just is be to settle meet cost costs need get consider us final"""
+    """do does for at offer price asking ask take accept go want make give say around about sell
+    yours pay only just is be to settle meet cost costs need get consider us final"""
 )
+_NEARLY = word_set("under below over above")
 _RATE = word_set("apr interest financing finance down deposit rate loan tax cash money")
 _STOPS = frozenset(".;!?\n")
 
@@ -112,11 +113,14 @@ def role(words: Sequence[str], number: Number) -> Role:
         return "other"
     if _is_reduction(before, behind):
         return "off"
-    if _is_aside(before, behind):
+    given = last == "worth" and "throw" in _before(words, number.first, 15)
+    if given or _is_aside(before, behind):
         return "other"
     if not sure and number.value < 1000 and not _is_short(number, words):
         return "other"
-    return _kind_of_price(before, behind)
+    kind = _kind_of_price(before, behind)
+    gift = kind == "listed" and number.money and not number.scaled and number.value <= SHORT_MOST
+    return "other" if gift else kind
 
 
 def _percent(before: list[str], behind: list[str]) -> Role:
@@ -151,7 +155,7 @@ def _is_aside(before: list[str], behind: list[str]) -> bool:
     if next_word in ("in", "of") and set(behind[1:2]) & _EXTRAS:
         return True
     clause = before[: before.index(",")] if "," in before else before
-    if set(clause) & _OTHER_BEFORE or clause[1:3] == ["in", "throw"] or "throw" in clause[:4]:
+    if set(clause) & _OTHER_BEFORE or "throw" in clause[:4]:
         return True
     return "trade" in before or "trade" in behind[:4]
 
@@ -160,6 +164,8 @@ def _is_reduction(before: list[str], behind: list[str]) -> bool:
     if behind[:1] and behind[0] in _OFF_AFTER and behind[1:2] != ["than"]:
         return True
     if "discount" in behind[:3] or "rebate" in behind[:3] or behind[:2] == ["cash", "back"]:
+        return True
+    if before[:1] == ["down"] and before[1:2] in (["come"], ["go"], ["coming"], ["bring"]):
         return True
     if before[:1] == ["by"] and set(before[1:5]) & _BY_BEFORE:
         return True
@@ -172,7 +178,18 @@ def _is_short(number: Number, words: Sequence[str]) -> bool:
     if not SHORT_LEAST <= number.value <= SHORT_MOST:
         return False
     before, behind = _before(words, number.first, 3), _behind(words, number.after, 2)
-    if behind and behind[0] not in {",", "and", "but", "for", "if", "flat", "even", "today", "as"}:
+    if behind and behind[0] not in {
+        ",",
+        "and",
+        "but",
+        "for",
+        "if",
+        "flat",
+        "even",
+        "today",
+        "as",
+        "sound",
+    }:
         return False
     return bool(set(before[:2]) & _CUES)
 
@@ -192,6 +209,12 @@ def _kind_of_price(before: list[str], behind: list[str]) -> Role:
     near = clause[:4]
     if set(near) & _LISTED_BEFORE:
         return "listed"
+    if (
+        near[:1]
+        and near[0] in _NEARLY
+        and {"for", "at", "just", "little", "slightly"} & set(near[1:3])
+    ):
+        return "price"  # "for just under $30,000"
     return "past" if (near and near[0] in _PAST_BEFORE) or "instead" in near[:2] else "price"
 
 
@@ -211,8 +234,11 @@ def sums(line: Sequence[Token]) -> Sums:
         if short and not number.scaled:
             value *= 1000
         by_role.setdefault(kind, []).append(value)
-    asked = by_role.get("price") or by_role.get("listed") or []
+    asked, listed = by_role.get("price") or [], by_role.get("listed") or []
     off, percent = by_role.get("off"), by_role.get("percent off")
+    if listed and not asked:  # "it lists at $42,000, and I take $2,000 off"
+        reduced = listed[-1] - off[-1] if off else listed[-1]
+        asked = [reduced * (1 - percent[-1] / 100) if percent and not off else reduced]
     return Sums(
         price=max(1, round(asked[-1])) if asked else None,
         off=round(off[-1]) if off and not asked else None,

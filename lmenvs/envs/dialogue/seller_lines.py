@@ -46,13 +46,10 @@ class SellerLine:
         at_list: Whether the list price is asked, without naming it.
         halfway: Whether the middle between both prices is proposed.
         cars: Numbers of cars that are proposed.
-        brands: Brands that are proposed, as places in `BRANDS`.
-        kinds: Kinds of car that are proposed, as places in `KINDS`.
-        features: Features that are claimed, as places in `FEATURES`.
+        brands, kinds, features: Those that are proposed or claimed, as places in the tables above.
         arguments: Kinds of argument, in the order of the line.
         questions: What is asked.
-        agrees: Whether the buyer's offer is accepted.
-        refuses: Whether the buyer's offer is refused.
+        agrees, refuses: Whether the buyer's offer is accepted, is refused.
         insults: Whether the buyer is insulted.
         chats: Whether there is a greeting, thanks or another courtesy.
     """
@@ -109,8 +106,9 @@ _FEATURE_WORDS: Mapping[str, re.Pattern[str]] = {
 }
 _ARGUMENT_WORDS: Mapping[Argument, re.Pattern[str]] = {
     "features": _search(
-        "features?|comfort|comfortable|performance|technology|stylish|design|equipped|equipment|"
-        "drives (?:like|so)|handling|interior|top trim|fully loaded"
+        "features?|comfort|comfortable(?! (?:with|at|paying|spending))|performance|technology|"
+        "stylish|design|equipped|equipment|drives (?:like|so)|handling|interior|top trim|"
+        "fully loaded"
     ),
     "warranty": _search(
         "warranty|warranties|guarantee|guaranteed|reliable|reliability|dependable|safe|safest|"
@@ -121,9 +119,10 @@ _ARGUMENT_WORDS: Mapping[Argument, re.Pattern[str]] = {
         "payment plan|down payment|a month|per month|spread the cost|credit"
     ),
     "empathy": _search(
-        "i understand|understandable|i hear you|i appreciate|i feel|i see what you mean|"
-        "take your time|no rush|no pressure|your family|your needs|your situation|sorry to hear|"
-        "i know how|makes sense|you deserve|your comfort|right for you|want you to be happy"
+        "i (?:can |do )?(?:\\w+ly )?understand|understandable|i hear you|i appreciate|i feel|"
+        "i see what you mean|take your time|no rush|no pressure|your family|your needs|"
+        "your situation|sorry to hear|i know how|makes sense|you deserve|your comfort|"
+        "right for you|want you to be happy"
     ),
     "pressure": _search(
         "today only|only today|last one|last chance|another (?:buyer|customer|client)|"
@@ -148,7 +147,8 @@ _ASKED: Mapping[Question, re.Pattern[str]] = {
     "features": _search("features?|options|equipment|must - haves?|must have|extras"),
     "budget": _search(
         "budget|afford|spend|price range|price point|"
-        "how much (?:can|are|would|do|were|could) you|willing to pay"
+        "how much (?:can|are|would|do|were|could) you|willing to pay|"
+        "comfortable (?:with|paying|spending)"
     ),
     "priority": _search(
         "matters?|priority|priorities|care about|important|concerns?|worr(?:y|ies|ied)|convince you"
@@ -157,7 +157,7 @@ _ASKED: Mapping[Question, re.Pattern[str]] = {
 # an open question is one about the kind of car, unless the sentence asks for something else
 _OPEN = _search(
     "looking for|in mind|(?:what|anything) (?:do|would|are) you (?:need|want|like)|brings you|"
-    "help you"
+    "help you|in the market|(?:anything|something) (?:in particular|specific)"
 )
 _TELL = re.compile(
     "(?:and |so |please |now )?(?:tell me|let me know|describe|what|which|how|who|may i|could you)"
@@ -189,7 +189,8 @@ _INSULTED = _search(
 _CHATTED = _search(
     "hello|hi|hey|good (?:morning|afternoon|evening|day)|welcome|thanks?|thank you|please|sir|"
     "ma'am|sure|of course|certainly|great|nice|bye|goodbye|my name|how are you|okay|ok|yes|"
-    "let me|happy to|glad|excellent|perfect|wonderful|customer|car|cars|vehicle|price|offer|deal"
+    "let me|happy to|glad|you|your|yourself|mileage|miles|mpg|engine|drives?|family|buy|excellent|"
+    "perfect|wonderful|customer|car|cars|vehicle|price|offer|deal"
 )
 
 

@@ -47,6 +47,7 @@ def understood(text: str) -> dict[str, Any]:
         ("We offer financing at 3.9% APR", {"arguments": ("financing",)}),
         ("$450 a month", {"arguments": ("financing",)}),
         ("I understand, take your time", {"arguments": ("empathy",)}),
+        ("I completely understand", {"arguments": ("empathy",)}),
         ("Hurry, another buyer wants it!", {"arguments": ("pressure",)}),
         ("Do you have a trade-in?", {"arguments": ("trade-in",)}),
         (
@@ -61,6 +62,8 @@ def understood(text: str) -> dict[str, Any]:
         ("What's your budget?", {"questions": ("budget",)}),
         ("What budget do you have in mind", {"questions": ("budget",)}),
         ("How much would you like to spend?", {"questions": ("budget",)}),
+        ("What price would you be comfortable with?", {"questions": ("budget",)}),
+        ("Are you in the market for anything in particular?", {"questions": ("kind",)}),
         ("What matters most to you?", {"questions": ("priority",)}),
         ("Tell me about your budget.", {"questions": ("budget",)}),
         ("Which kind? And which brand?", {"questions": ("kind", "brand")}),
@@ -91,7 +94,8 @@ def test_a_line_means_what_its_words_say(text: str, meaning: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "text", ["Hello there", "Thank you, sir!", "Welcome", "Do we have a deal?"]
+    "text",
+    ["Hello there", "Thank you, sir!", "Welcome", "Do we have a deal?", "Is it for yourself?"],
 )
 def test_a_courtesy_is_heard_and_means_nothing(text: str):
     assert understood(text) == {} and read_line(text).chats
