@@ -17,6 +17,7 @@ Row = tuple[tuple[float, int, str, float, bool], ...]
 """One action in one state: (probability, next state or -1, text, reward, ended)."""
 
 MOST_STATES = 200_000  # (state, turn) pairs asked of the environment: about a minute
+MOST_ROWS = 1_000_000  # (state, turn, action) triples: about a minute, and 2 GB
 MOST_NODES = 2_000_000  # (belief, turn) pairs: about 2 GB
 
 
@@ -48,6 +49,7 @@ class States:
         for probability, snapshot in env.start_states():
             self.start.append((probability, self._add(snapshot, 0), snapshot.observation))
         check_sum([p for p, _, _ in self.start], "start_states()")
+        self._refuse_too_many_actions()
 
     def _add(self, snapshot: Snapshot, turn: int) -> int:
         self._env.restore(snapshot)
@@ -58,6 +60,21 @@ class States:
             self._first_turn[state] = turn
         self._snapshots.setdefault((state, turn), snapshot)
         return state
+
+    def _refuse_too_many_actions(self) -> None:
+        """Say at once what would be found out after a minute: all starts get a row an action."""
+        rows = 0
+        for state in range(len(self.keys)):
+            self._env.restore(self._snapshots[state, 0])
+            rows += len(self._env.admissible_actions() or ())
+            self._check_rows(rows)
+
+    def _check_rows(self, rows: int) -> None:
+        if rows > MOST_ROWS:
+            raise ValueError(
+                f"more than {MOST_ROWS} (state, turn, action) triples in "
+                f"{type(self._env).__name__}; give a smaller horizon or a smaller environment"
+            )
 
     def _snapshot(self, state: int, turn: int) -> Snapshot:
         found = self._snapshots.get((state, turn))
@@ -81,6 +98,7 @@ class States:
                     f"{type(self._env).__name__}: admissible_actions() lists none in state "
                     f"{self.keys[state]!r}; exact values need at least one"
                 )
+            self._check_rows(len(self._rows) + len(actions))
             found = [(action, self._env.outcomes(action)) for action in actions]
             self._actions[pair] = actions
             for action, outcomes in found:

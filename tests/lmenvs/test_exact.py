@@ -184,6 +184,24 @@ def test_an_environment_without_a_model_is_refused_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_too_large_to_explore_is_refused_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # each of 2,126 starts has 6,694 actions: some 25 GB, were they asked for
+    with pytest.raises(ValueError, match=r"\(state, turn, action\) triples in Wordle") as caught:
+        solve("lmenvs/Wordle-v0")
+    assert "\n" not in str(caught.value)
+    # the two starts of the hallway have four; what follows them has more
+    monkeypatch.setattr("lmenvs.model.MOST_ROWS", 4)
+    assert solve(Hallway(), horizon=1).start_value == approx(-1.0)
+    with pytest.raises(ValueError, match=r"more than 4 \(state, turn, action\) triples in Hallway"):
+        solve(Hallway())
+    monkeypatch.setattr("lmenvs.model.MOST_STATES", 4)
+    monkeypatch.setattr("lmenvs.model.MOST_ROWS", 1000)
+    with pytest.raises(ValueError, match=r"more than 4 \(state, turn\) pairs in Hallway"):
+        solve(Hallway())
+
+
 def test_bad_arguments_are_refused_with_what_was_expected():
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"discount": 1.5}, "discount=1.5"),
