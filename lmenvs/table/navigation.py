@@ -1,6 +1,7 @@
 """Rows of the table: walking through mazes and houses."""
 
 from ..spec import LMRL, EnvSpec, Reference
+from .lmrl import published
 
 ROWS: tuple[EnvSpec, ...] = (
     EnvSpec(
@@ -10,14 +11,13 @@ ROWS: tuple[EnvSpec, ...] = (
         turn_limit=101,
         return_range=(-401.0, 0.0),
         references={
-            "lmenvs/Maze-v0": {
-                "min": Reference(-101.0, LMRL),
-                "average": Reference(-83.0, LMRL),
-                "max": Reference(-6.84, LMRL),
-            },
+            "lmenvs/Maze-v0": published(
+                *(-101.0, -83.0, -6.84), *(-72.1, -56.4, -48.1, -6.97, -37.7, -71.7, -39.7)
+            ),
             "lmenvs/Maze-v0?observability=partial": {
-                "min": Reference(-101.0, LMRL),
-                "average": Reference(-83.0, LMRL),
+                **published(
+                    *(-101.0, -83.0, -25.75), *(-79.5, -82.9, -80.3, -52.9, -91.7, -79.5, -88.0)
+                ),
                 "max": Reference(-25.75, f"{LMRL}; not the optimum"),
             },
             "lmenvs/Maze-v0?layout=u": {"min": Reference(-101.0, "no legal play does worse")},

@@ -1,6 +1,7 @@
 """Rows of the table: word games."""
 
-from ..spec import LMRL, EnvSpec, Reference
+from ..spec import EnvSpec, Reference
+from .lmrl import published
 
 _LMRL_WORDS = "sha256:433c429a3fc53ed07650f7c91c35eef8dd9c7cc62b24d4de1205819ed823ac8d"
 _POLICIES = "lmenvs.envs.word.wordle_policies"
@@ -9,6 +10,7 @@ _SMALL = (
     '"watch"]'
 )
 _HERE = "this project, LMRL-Gym's list of 431 words"
+_CHECK = "LMENVS_LMRL_WORDS=PATH python -m pytest tests/lmenvs/envs/word/test_wordle_bounds.py"
 
 ROWS: tuple[EnvSpec, ...] = (
     EnvSpec(
@@ -28,11 +30,13 @@ ROWS: tuple[EnvSpec, ...] = (
             },
             _SMALL: {"min": Reference(-6.0, "by the rules")},
             f"lmenvs/Wordle-v0?feedback=lmrl&words={_LMRL_WORDS}": {
-                "min": Reference(-6.0, LMRL),
-                "average": Reference(-4.12, LMRL),
-                "max": Reference(-1.94, LMRL),
-                "expert": Reference(-1.9420, f"{_HERE}: the expert, all of them", 0.0),
-                "dataset": Reference(-4.1101, f"{_HERE}: dataset policy, 20 games each", 0.0173),
+                **published(
+                    *(-6.0, -4.12, -1.94), *(-2.81, -2.85, -2.16, -2.04, -2.63, -2.15, -5.42)
+                ),
+                "expert": Reference(-1.9420, f"{_HERE}: the expert, all of them", 0.0, _CHECK),
+                "dataset": Reference(
+                    -4.1101, f"{_HERE}: dataset policy, 20 games each", 0.0173, _CHECK
+                ),
             },
         },
         measures={

@@ -80,20 +80,21 @@ class FrozenLakeText(TextEnv):
         limit truncates, here it is a rule. Texts by this project.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/FrozenLakeText-v0
         FrozenLakeText-v0
             min 0: by the rules
-            average 0.01394: exact, uniform over legal actions
-            max 0.74419: exact, with everything seen
+            average 0.01394 +- 0: exact, uniform over legal actions
+            max 0.74419 +- 0: exact, with everything seen
             expert 0.74 +- 0.014: the expert, seeds 0 to 999
         FrozenLakeText-v0?slippery=false
             min 0: by the rules
-            average 0.01394: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 9
+            average 0.01394 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 9
         FrozenLakeText-v0?map=8x8&turns=200
             min 0: by the rules
-            average 0.0019014: exact, uniform over legal actions
-            max 0.91322: exact, with everything seen
+            average 0.0019014 +- 0: exact, uniform over legal actions
+            max 0.91322 +- 0: exact, with everything seen
             expert 0.912 +- 0.009: the expert, seeds 0 to 999
 
     Version history:

@@ -75,32 +75,49 @@ class Maze(TextEnv):
         this project.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/Maze-v0
         Maze-v0
             min -101: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             average -83: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             max -6.84: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
-            optimum -6.84: exact, with everything seen
-            uniform -85.893: exact, uniform over legal actions
+            BC -72.1: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            filtered BC -56.4: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            MC -48.1: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            ILQL -6.97: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            PPO -37.7: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            online filtered BC -71.7: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and
+                bounds
+            GPT-4 -39.7: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            optimum -6.84 +- 0: exact, with everything seen
+            uniform -85.893 +- 0: exact, uniform over legal actions
             expert -6.67 +- 0.11: the expert, seeds 0 to 999
         Maze-v0?observability=partial
             min -101: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             average -83: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             max -25.75: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds; not the
                 optimum
-            optimum -6.84: exact, with everything seen
-            belief -7.24: exact, of what a player can know
-            uniform -85.893: exact, uniform over legal actions
+            BC -79.5: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            filtered BC -82.9: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            MC -80.3: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            ILQL -52.9: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            PPO -91.7: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            online filtered BC -79.5: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and
+                bounds
+            GPT-4 -88: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            optimum -6.84 +- 0: exact, with everything seen
+            belief -7.24 +- 0: exact, of what a player can know
+            uniform -85.893 +- 0: exact, uniform over legal actions
             expert -7.098 +- 0.11: the expert, seeds 0 to 999
         Maze-v0?layout=u
             min -101: no legal play does worse
-            average -46.219: exact, uniform over legal actions
-            max -2.5: exact, with everything seen
+            average -46.219 +- 0: exact, uniform over legal actions
+            max -2.5 +- 0: exact, with everything seen
             expert -2.517 +- 0.055: the expert, seeds 0 to 999
         Maze-v0?layout=u&observability=partial
             min -101: no legal play does worse
-            average -46.219: exact, uniform over legal actions
-            optimum -2.5: exact, with everything seen
-            max -2.8333: exact, of what a player can know
+            average -46.219 +- 0: exact, uniform over legal actions
+            optimum -2.5 +- 0: exact, with everything seen
+            max -2.8333 +- 0: exact, of what a player can know
             expert -2.871 +- 0.043: the expert, seeds 0 to 999
 
     Version history:

@@ -86,6 +86,7 @@ class TextSokoban(TextEnv):
         limit are this project's, so their scores are not comparable with these.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/TextSokoban-v0
         TextSokoban-v0
             min -3: by the rules: 30 turns, and no box begins on a target
             average -1.7947 +- 0.12: uniform over legal actions, seeds 0 to 999
@@ -98,8 +99,8 @@ class TextSokoban(TextEnv):
             expert 11.1 +- 0.0093: the expert, seeds 0 to 999
         TextSokoban-v0?levels=4&turns=12
             min -1.2: by the rules: 12 turns, and no box begins on a target
-            average -1.1624: exact, uniform over legal actions
-            max 10.25: exact, with everything seen
+            average -1.1624 +- 0: exact, uniform over legal actions
+            max 10.25 +- 0: exact, with everything seen
             expert 10.279 +- 0.019: the expert, seeds 0 to 99
 
     Version history:

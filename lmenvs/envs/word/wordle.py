@@ -89,6 +89,7 @@ class Wordle(TextEnv):
         "400" words, which is not shipped (`word_lists.KNOWN_LISTS` tells it by fingerprint).
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/Wordle-v0
         Wordle-v0
             min -6: by the rules
             uniform -5.9969: uniform play over the 6694 guesses, by arithmetic
@@ -104,16 +105,24 @@ class Wordle(TextEnv):
         Wordle-v0?words=["grade", "grate", "hatch", "latch", "match", "patch", "plumb", "slate",
             "watch"]
             min -6: by the rules
-            average -4.0538: exact, uniform over legal actions
-            max -1.2222: exact, of what a player can know
-            optimum 0: exact, with everything seen
-            belief -1.2222: exact, of what a player can know
+            average -4.0538 +- 0: exact, uniform over legal actions
+            max -1.2222 +- 0: exact, of what a player can know
+            optimum 0 +- 0: exact, with everything seen
+            belief -1.2222 +- 0: exact, of what a player can know
             expert -1.595 +- 0.038: the expert, seeds 0 to 999
         Wordle-v0?feedback=lmrl&words=sha256:433c429a...
             min -6: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             average -4.12: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
             max -1.94: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
-            expert -1.942: this project, LMRL-Gym's list of 431 words: the expert, all of them
+            BC -2.81: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            filtered BC -2.85: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            MC -2.16: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            ILQL -2.04: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            PPO -2.63: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            online filtered BC -2.15: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and
+                bounds
+            GPT-4 -5.42: LMRL-Gym (Abdulhai et al., 2023), table of raw returns and bounds
+            expert -1.942 +- 0: this project, LMRL-Gym's list of 431 words: the expert, all of them
             dataset -4.1101 +- 0.017: this project, LMRL-Gym's list of 431 words: dataset policy, 20
                 games each
 
