@@ -104,7 +104,9 @@ def open_source(env: EnvLike, split: str | None = None, *, prefer: str | None = 
                 f"split={split!r} needs an env string, got {env!r}; make it with its split"
             )
         return _of_instance(env) if isinstance(env, gymnasium.Env) else _of_function(env)
-    env_id, kwargs = parse_env_string(env)
+    env_id, given = parse_env_string(env)
+    # what stands in for a user's data is named: nobody may take the example's scores for the data's
+    kwargs = {**find(env_id).kwargs, **given}
     splits = takes_split(env_id)
     if split not in (None, "all") and not splits:
         raise ValueError(f"split={split!r}, but {env_id} has no splits; leave split out")

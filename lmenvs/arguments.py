@@ -1,6 +1,7 @@
 """Checks of the arguments that users give: one line with what was expected and what came."""
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 
@@ -65,3 +66,13 @@ def check_flag(name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name}={value!r}; expected True or False")
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse what cannot name a file or a folder.
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}={value!r}; expected the path of a file or folder, as text")

@@ -118,6 +118,5 @@ ROWS: tuple[EnvSpec, ...] = (
         },
         tags=frozenset({"text-game", "textworld", "exact"}),
         extra="textworld",
-        kwargs={"path": "example"},
     ),
 )

@@ -1,8 +1,9 @@
 import math
+from pathlib import Path
 
 import pytest
 
-from lmenvs.arguments import check_choice, check_count, check_flag, check_number
+from lmenvs.arguments import check_choice, check_count, check_flag, check_number, check_path
 
 
 def refused(check, *arguments, **bounds) -> str:
@@ -54,3 +55,10 @@ def test_what_is_no_choice_or_no_flag_is_refused():
         assert refused(check_choice, value, ("small", "big")).endswith("one of 'small', 'big'")
     for value in (0, "True", None):
         assert refused(check_flag, value).endswith("True or False")
+
+
+def test_a_path_is_text_or_a_path():
+    check_path("file", "")
+    check_path("file", Path("game.z8"))
+    for value in (None, 3, b"game.z8", ["game.z8"]):
+        assert refused(check_path, value).startswith(f"size={value!r}; expected the path of a file")

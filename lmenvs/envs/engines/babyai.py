@@ -79,11 +79,12 @@ class BabyAI(TextEnv):
         and its action `done` are not used.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/BabyAI-v0
         BabyAI-v0
             min 0: by the rules
             max 1: by the rules
             average 0.488 +- 0.016: uniform over legal actions, seeds 0 to 999
-            expert 1: the expert, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
 
     Version history:
         v0: first version.

@@ -1,19 +1,24 @@
 """Worlds that can only be played forwards: those that run in this process, and what they answered.
 
 A `World` is an engine at some place of a game. Answers are remembered by (game, state, command) in
-a bounded table for the whole process; only a miss needs a running world, which is brought to the
-state by the commands that led there. At most `WORLDS` run at a time, whatever the number of
-environments; a forked process never touches those of its parent.
+a bounded table for the whole process; only a miss needs a running world: the nearest one is brought
+to the state by the commands that led there, or a new one where the way is long. At most `WORLDS`
+run at a time, whatever the number of environments; a forked process never touches those of its
+parent.
 """
 
 import os
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from ..nearest import nearest
 
 WORLDS = 32
+WORTH = 5  # commands take about as long as opening a world, give or take the engine
 REMEMBERED = 20_000  # answers in memory, one to five kilobytes each
 TOLD = 2_000  # lists of actions in memory, up to some ten kilobytes each
 
@@ -87,6 +92,7 @@ class Game(Protocol):
 
 
 Told = tuple[str, ...] | None
+AskedT = TypeVar("AskedT")
 
 
 class Replays:
@@ -107,8 +113,8 @@ class Replays:
         with self._lock:
             found = self._starts.get(game.key)
             if found is None:
-                found = self._starts[game.key] = self._world(game, ()).begin()
-                _trim(self._starts)
+                found = self._starts[game.key] = self._ask(game, (), lambda world: world.begin())
+                _trim(self._starts, REMEMBERED)
             return found
 
     def answer(self, game: Game, state: State, prefix: tuple[str, ...], command: str) -> Answer:
@@ -118,8 +124,9 @@ class Replays:
             found = self._answers.get(name)
             if found is None:
                 self.misses += 1
-                found = self._answers[name] = self._world(game, prefix).run(command)
-                _trim(self._answers)
+                found = self._ask(game, prefix, lambda world: world.run(command))
+                self._answers[name] = found
+                _trim(self._answers, REMEMBERED)
             else:
                 self._answers.move_to_end(name)
             return found
@@ -129,7 +136,7 @@ class Replays:
         name = (game.key, state.key, question)
         with self._lock:
             if name not in self._told:
-                self._told[name] = self._world(game, prefix).tell(question)
+                self._told[name] = self._ask(game, prefix, lambda world: world.tell(question))
                 _trim(self._told, TOLD)
             return self._told[name]
 
@@ -139,9 +146,12 @@ class Replays:
             self._told.setdefault((game.key, state.key, question), told)
             _trim(self._told, TOLD)
 
-    def _world(self, game: Game, prefix: tuple[str, ...]) -> World:
+    def _ask(
+        self, game: Game, prefix: tuple[str, ...], question: Callable[[World], AskedT]
+    ) -> AskedT:
+        """The answer of a world that `prefix` has brought to its place."""
         at = [world for key, world in self._worlds if key == game.key]
-        world = next((world for world in at if world.prefix == prefix), at[0] if at else None)
+        world = nearest(at, prefix, WORTH, room=len(self._worlds) < WORLDS)
         if world is None:
             while len(self._worlds) >= WORLDS:
                 self._worlds.pop(0)[1].close()
@@ -153,11 +163,12 @@ class Replays:
                 world.begin()
             for command in prefix[len(world.prefix) :]:
                 world.run(command)
-        except BaseException:
+            answer = question(world)
+        except BaseException:  # a user's Ctrl-C among them
             world.close()  # it stands nobody knows where
             raise
         self._worlds.append((game.key, world))
-        return world
+        return answer
 
     def forget(self) -> None:
         """Drop all that is remembered, and the worlds."""
@@ -185,7 +196,7 @@ class Replays:
         self._lock = threading.RLock()  # another thread of the parent may have held the old one
 
 
-def _trim(table: OrderedDict[Any, Any], most: int = REMEMBERED) -> None:
+def _trim(table: OrderedDict[Any, Any], most: int) -> None:
     while len(table) > most:
         table.popitem(last=False)
 

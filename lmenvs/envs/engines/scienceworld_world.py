@@ -1,15 +1,6 @@
-"""ScienceWorld's simulator: the Java process, its sessions, and one running game.
+"""One running game of ScienceWorld's simulator: its answers, its state, its lists of actions."""
 
-The simulator keeps sessions apart, but not their simplifications, which are global: so there is one
-Java process for each of them. It orders some lists by the identity hashes of its objects, which
-differ from run to run; the process is started with constant ones, so that texts are the same
-everywhere. What it prints goes nowhere: unread, it would fill a pipe and stop the process.
-"""
-
-import importlib.util
 import json
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +9,8 @@ from hashlib import blake2b
 from typing import Any
 
 from .replay import Answer, State
+from .scienceworld_machine import MACHINES, Machine
 
-JAVA_OPTIONS = ("-XX:+UnlockExperimentalVMOptions", "-XX:hashCode=2", "-XX:+UseSerialGC")
 UNKNOWN = ("No known action matches that input", "Unknown action.")
 AMBIGUOUS = "Ambiguous request"
 CANCEL = "cancel"
@@ -29,104 +20,12 @@ PERCENT = 100
 _ELECTRICAL = ("power-component", "conductivity")
 
 
-def check_installed() -> None:
-    """Refuse to make an environment that could not run.
-
-    Raises:
-        ImportError: if the package or Java is missing; the line says what to install.
-    """
-    if importlib.util.find_spec("scienceworld") is None:
-        raise ImportError(
-            "this environment needs the package scienceworld; pip install 'lmenvs[scienceworld]'"
-        )
-    if shutil.which("java") is None:
-        raise ImportError(
-            "this environment needs Java, and there is no `java` on the PATH; install OpenJDK 8 or "
-            "newer (apt-get install default-jre-headless)"
-        )
-
-
 @lru_cache(maxsize=1)
 def task_names() -> tuple[str, ...]:
     """The 30 tasks in ScienceWorld's order."""
     from scienceworld.constants import ID2TASK
 
     return tuple(ID2TASK.values())
-
-
-class Machine:
-    """A Java process that runs any number of sessions."""
-
-    def __init__(self) -> None:
-        from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
-        from scienceworld.constants import BASEPATH, JAR_PATH
-
-        started: Any = launch_gateway(
-            classpath=JAR_PATH,
-            die_on_exit=True,
-            cwd=BASEPATH,
-            javaopts=list(JAVA_OPTIONS),
-            return_proc=True,
-        )
-        port, process = started
-        self._gateway: Any = JavaGateway(
-            gateway_parameters=GatewayParameters(auto_field=True, port=port), java_process=process
-        )
-        java = self._gateway.jvm.java
-        java.lang.System.setOut(java.io.PrintStream(java.io.OutputStream.nullOutputStream()))
-        self.sessions = 0
-
-    def session(self) -> Any:
-        """A new session of the simulator; nothing is loaded into it."""
-        return self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
-
-    def stop(self) -> None:
-        """End the process."""
-        process = self._gateway.java_process
-        self._gateway.shutdown()
-        # the process waits for a line on its input before it ends
-        process.stdin.close()
-        process.wait(timeout=10)
-        process.stdout.close()
-
-
-class _Machines:
-    """The machines of this process, each for one set of global simplifications.
-
-    A machine without sessions waits for the next one, since a warm one loads games ten times as
-    fast; it ends with Python, or when another kind of machine is needed.
-    """
-
-    def __init__(self) -> None:
-        self._running: dict[tuple[str, bool], Machine] = {}
-        self._parents: list[Any] = []
-
-    def enter(self, kind: tuple[str, bool]) -> Machine:
-        machine = self._running.get(kind)
-        if machine is None:
-            self.stop()
-            machine = self._running[kind] = Machine()
-        machine.sessions += 1
-        return machine
-
-    def leave(self, machine: Machine) -> None:
-        machine.sessions -= 1
-
-    def stop(self) -> None:
-        """End the idle machines."""
-        for idle in [kind for kind, running in self._running.items() if not running.sessions]:
-            self._running.pop(idle).stop()
-
-    def after_fork(self) -> None:
-        """Leave the parent's processes alone, and keep what would else say goodbye to them."""
-        self._parents.append(self._running)
-        self._running = {}
-
-
-MACHINES = _Machines()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=MACHINES.after_fork)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +79,22 @@ class ScienceWorldSession:
         self._choices: tuple[str, ...] = ()
         self.prefix: tuple[str, ...] = ()
         self._actions: tuple[str, ...] = ()
-        self._state = self._situation()
-        self._fresh = True  # what is just loaded need not be reset
+        self._state = State("")
+        # goals are counted when something is done: every game begins with the same first look
+        self._first: Answer | None = self._look()
 
     def _load(self, session: Any, gold: bool) -> None:
         session.load(self._game.task, self._game.variation, self._game.simplifications, gold)
 
     def begin(self) -> Answer:
         """Go back to the start: the task and the first room."""
-        if not self._fresh:
+        if self._first is None:
             self._session.reset()
-        self.prefix, self._choices, self._fresh = (), (), True
+            self._first = self._look()
+        return self._first
+
+    def _look(self) -> Answer:
+        self.prefix, self._choices = (), ()
         self._state = self._situation()
         room = self._session.step("look around").strip()
         return Answer(f"{self._task()}\n\n{room}", self._state)
@@ -206,7 +110,7 @@ class ScienceWorldSession:
         """
         if self._choices and command not in (*self._choices, CANCEL):
             return Answer(self._question(), self._state, "inadmissible")
-        self._fresh = False
+        self._first = None  # the way back is a reset
         asked, moves = bool(self._choices), self._session.getNumMoves()
         text = self._session.step("" if asked and command == CANCEL else command).strip()
         if text.startswith(UNKNOWN) and not asked:

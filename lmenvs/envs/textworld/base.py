@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lmenvs.arguments import ANY_NUMBER, check_choice, check_count
+from lmenvs.arguments import ANY_NUMBER, check_choice, check_count, check_flag
 from lmenvs.core import NoExactModel, OnInvalid, Outcome, Snapshot, TextEnv
 from lmenvs.splits import Split, check_split
 
 from .archive import Family, Parameters
 from .commands import PLAY_VERBS, Command, read_command
-from .engine import TITLE_LINE
+from .engine import TITLE_LINE, check_installed
 from .games import Game
 from .play import PLAYER
 from .pool import Pool
@@ -23,8 +23,7 @@ Objective = Literal["goal", "full", "none"]
 Description = Literal["full", "name"]
 Reward = Literal["sparse", "dense"]
 
-LOOKING = ("look", "inventory", "examine")
-"""First words of commands that tell something and change nothing."""
+LOOKING = ("look", "inventory", "examine")  # first words of what tells and changes nothing
 
 
 class TextWorldEnv(TextEnv):
@@ -71,19 +70,21 @@ class TextWorldEnv(TextEnv):
         super().__init__(
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
+        check_installed()
         check_choice("reward", reward, ("sparse", "dense"))
         check_choice("objective", objective, ("goal", "full", "none"))
         check_choice("description", description, ("full", "name"))
+        check_flag("admissible", admissible)
+        check_flag("relabel", relabel)
         check_count("turn_limit", turn_limit, 1)
         check_count("first_game", first_game, 0, ANY_NUMBER - 1)
         if games is not None:
             check_count("games", games, 1, ANY_NUMBER - first_game)
-        self.split = check_split(split)
-        self.turn_limit = turn_limit
+        self.split, self.turn_limit = check_split(split), turn_limit
         numbers = range(first_game, first_game + games if games is not None else ANY_NUMBER)
         self._pool = None if family is None else Pool(family, parameters, self.split, numbers)
         self._reward, self._objective, self._description = reward, objective, description
-        self._admissible, self._relabel = bool(admissible), bool(relabel)
+        self._admissible, self._relabel = admissible, relabel
         self.instructions = self._instructions()
         self._number = 0
         self._game: Game | None = None

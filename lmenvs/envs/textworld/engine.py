@@ -10,6 +10,7 @@ import re
 import tempfile
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,22 @@ NOT_UNDERSTOOD = re.compile(
 )
 
 
+def check_installed() -> None:
+    """Refuse to make an environment that could not run; nothing is imported for it.
+
+    Raises:
+        ImportError: if TextWorld is not installed; the line says what to install.
+    """
+    if find_spec("textworld") is None:
+        raise _missing("textworld")
+
+
+def _missing(package: str | None) -> ImportError:
+    return ImportError(
+        f"this environment needs the package {package}; pip install 'lmenvs[textworld]'"
+    )
+
+
 def textworld() -> ModuleType:
     """The package textworld, imported when a game is first needed.
 
@@ -49,9 +66,7 @@ def textworld() -> ModuleType:
                 importlib.import_module(f"textworld.{part}")
             return importlib.import_module("textworld")
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"this environment needs the package {error.name}; pip install 'lmenvs[textworld]'"
-        ) from error
+        raise _missing(error.name) from error
     finally:
         np.random.set_state(state)
 

@@ -18,13 +18,13 @@ class Situation:
     """What a set of facts allows.
 
     Attributes:
-        events: The action that the interpreter's words for an event mean.
+        actions: What can be done, as the logic has it.
         commands: The admissible commands, sorted.
         room: Where the player is.
         text: The facts in sorted order, as text.
     """
 
-    events: dict[str, Any]
+    actions: tuple[Any, ...]
     commands: tuple[str, ...]
     room: str
     text: str
@@ -47,6 +47,11 @@ class Rules:
         self.logic = logic
         self._key = key
         self._words = Inform7Game(logic)
+        self._wants = [
+            (rule, frozenset(fact.name for fact in rule.preconditions))
+            for rule in logic.kb.rules.values()
+        ]
+        self._texts: dict[Any, str] = {}  # of facts, most of which hold in every situation
 
     def situation(self, state: Any) -> Situation:
         """What a `textworld.logic.State` allows."""
@@ -62,28 +67,40 @@ class Rules:
         return found
 
     def _find(self, state: Any, facts: frozenset[Any]) -> Situation:
-        knowledge = self.logic.kb
-        actions = tuple(
-            state.all_applicable_actions(
-                knowledge.rules.values(), knowledge.types.constants_mapping
-            )
-        )
-        # by name, because the logic lists actions in the order of hashes; then those that want
-        # most first, because the interpreter's words may fit several
-        wanting = sorted(sorted(actions, key=str), key=lambda action: -len(action.preconditions))
-        events: dict[str, Any] = {}
-        for action in wanting:
-            events.setdefault(self._event(action), action)
+        names = {fact.name for fact in facts}
+        # a rule that wants what is nowhere has no action: most rules of most games
+        rules = [rule for rule, wanted in self._wants if wanted <= names]
+        constants = self.logic.kb.types.constants_mapping
+        actions = tuple(state.all_applicable_actions(rules, constants))
         room = ""
         for fact in facts:
             if fact.name == "at" and fact.arguments[0].name == "P":
                 room = fact.arguments[1].name
         return Situation(
-            events=events,
+            actions=actions,
             commands=tuple(sorted(set(self.commands(actions)))),
             room=room,
-            text=repr(sorted(str(fact) for fact in facts)),
+            text=repr(sorted(map(self._text, facts))),
         )
+
+    def _text(self, fact: Any) -> str:
+        found = self._texts.get(fact)
+        if found is None:
+            found = self._texts[fact] = str(fact)
+        return found
+
+    def meant(self, event: str, situation: Situation) -> Any | None:
+        """The action that the interpreter's words for an event mean here, if it is one."""
+        words = event.lower()
+        # most actions are told apart by how their words begin, which costs nothing to know
+        near = [action for action in situation.actions if words.startswith(self._head(action))]
+        # in the order of names, because the logic lists actions in the order of hashes; those that
+        # want most first, because the words may fit several
+        near.sort(key=lambda action: (-len(action.preconditions), str(action)))
+        return next((action for action in near if self._event(action) == words), None)
+
+    def _head(self, action: Any) -> str:
+        return self.logic.kb.inform7_events[action.name].partition("{")[0].lower()
 
     def _event(self, action: Any) -> str:
         matched = self.logic.kb.rules[action.name].match(action)
@@ -128,7 +145,7 @@ class Plan:
         before = self._policy
         done: list[str] = []
         for event in reply.events:
-            action = self.situation.events.get(event.lower())
+            action = self._rules.meant(event, self.situation)
             if action is not None:
                 done += self._rules.commands([action])
                 self._apply(action)
@@ -226,11 +243,16 @@ def _failed(quest: Any) -> bool:
 
 
 def _shape(event: Any) -> tuple[Any, ...]:
+    # the tree has the policy's actions once more, and their words take time
+    words = {id(action): str(action) for action in event._policy}
+
     def branch(node: Any) -> tuple[Any, ...]:
-        return str(node.element.value), tuple(branch(child) for child in node.children)
+        action = node.element.value
+        told = words.get(id(action)) or str(action)
+        return told, tuple(branch(child) for child in node.children)
 
     tree = tuple(branch(root) for root in event._tree.roots)
-    policy = tuple(str(action) for action in event._policy)
+    policy = tuple(words[id(action)] for action in event._policy)
     return event.untriggerable, policy, tree
 
 

@@ -1,23 +1,29 @@
 """The process's interpreters, and its memory of what they answered.
 
 Answers are remembered by (game, state, command) in a bounded table for the whole process. Every
-entry comes from the interpreter, which is started only on a miss and brought to the state by the
-commands that changed something. At most `SESSIONS` interpreters run at a time, whatever the number
-of environments; a forked process never touches those of its parent.
+entry comes from the interpreter: on a miss the nearest one is brought to the state by the commands
+that changed something, or a new one where the way is long. At most `SESSIONS` interpreters run at a
+time, whatever the number of environments; a forked process never touches those of its parent.
 """
 
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from ..nearest import nearest
 from . import plan
 from .games import Game
 from .session import Answer, Session, State
 
 SESSIONS = 128  # a megabyte each; with fewer than games in play, every turn would reopen one
+WORTH = 6  # commands take as long as starting an interpreter
 REMEMBERED = 50_000  # answers in memory, one to two kilobytes each
+
+
+AskedT = TypeVar("AskedT")
 
 
 class Player:
@@ -37,8 +43,7 @@ class Player:
         with self._lock:
             found = self._starts.get((game.key, planned))
             if found is None:
-                session = self._session(game, planned, ())
-                found = (session.introduction, Answer(session.first_text, session.state))
+                found = self._ask(game, planned, (), _first)
                 self._starts[game.key, planned] = found
                 _trim(self._starts)
             return found
@@ -65,37 +70,53 @@ class Player:
             found = self._answers.get(name)
             if found is None:
                 self.misses += 1
-                session = self._session(game, planned, prefix)
-                found = session.run(command)
+                found = self._ask(game, planned, prefix, lambda session: session.run(command))
                 self._answers[name] = found
                 _trim(self._answers)
             else:
                 self._answers.move_to_end(name)
             return found
 
-    def _session(self, game: Game, planned: bool, prefix: tuple[str, ...]) -> Session:
+    def _ask(
+        self,
+        game: Game,
+        planned: bool,
+        prefix: tuple[str, ...],
+        question: Callable[[Session], AskedT],
+    ) -> AskedT:
+        """The answer of an interpreter that `prefix` has brought to its place."""
         at = [s for s in self._sessions if s.planned == planned and s.game.key == game.key]
-        session = next((s for s in at if s.prefix == prefix), at[0] if at else None)
+        session = nearest(at, prefix, WORTH, room=len(self._sessions) < SESSIONS)
         if session is None:
             session = Session(game, planned)
             while len(self._sessions) >= SESSIONS:
                 self._sessions.pop(0).close()
         else:
             self._sessions.remove(session)
+        try:
+            if session.prefix != prefix[: len(session.prefix)]:
+                session.begin()
+            for command in prefix[len(session.prefix) :]:
+                session.run(command)
+            answer = question(session)
+        except BaseException:  # a user's Ctrl-C among them
+            session.close()  # it stands nobody knows where
+            raise
         self._sessions.append(session)
-        if session.prefix != prefix[: len(session.prefix)]:
-            session.begin()
-        for command in prefix[len(session.prefix) :]:
-            session.run(command)
-        return session
+        return answer
 
     def forget(self) -> None:
         """Drop all that is remembered, and the interpreters."""
         with self._lock:
-            self._answers.clear()
+            self.forget_answers()
             self._starts.clear()
-            plan.forget()
             self.close()
+
+    def forget_answers(self) -> None:
+        """Drop what the interpreters answered and what it allowed; they stay where they are."""
+        with self._lock:
+            self._answers.clear()
+            plan.forget()
 
     def close(self) -> None:
         """Free the interpreters."""
@@ -114,6 +135,10 @@ class Player:
         self._parents.append(self._sessions)
         self._sessions = []
         self._lock = threading.RLock()  # another thread of the parent may have held the old one
+
+
+def _first(session: Session) -> tuple[str, Answer]:
+    return session.introduction, Answer(session.first_text, session.state)
 
 
 def _trim(table: OrderedDict[Any, Any]) -> None:

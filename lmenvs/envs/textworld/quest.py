@@ -127,18 +127,19 @@ class TextWorldQuest(TextWorldEnv):
         objects 3, quest 4). The split and the goal sentence are this project's.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/TextWorldQuest-v0
         TextWorldQuest-v0
             min 0: by the rules
             max 1: by the rules; TextWorld's own plan reaches it within half the turns
             average 0.625 +- 0.034: mixed_policy policy, seeds 0 to 199
-            uniform 0: uniform over legal actions, seeds 0 to 199
-            expert 1: the expert, seeds 0 to 199
+            uniform 0 +- 0: uniform over legal actions, seeds 0 to 199
+            expert 1 +- 0: the expert, seeds 0 to 199
         TextWorldQuest-v0?objects=6&quest_length=8&rooms=4
             min 0: by the rules
             max 1: by the rules; TextWorld's own plan reaches it within half the turns
             average 0.52 +- 0.035: mixed_policy policy, seeds 0 to 199
-            uniform 0: uniform over legal actions, seeds 0 to 199
-            expert 1: the expert, seeds 0 to 199
+            uniform 0 +- 0: uniform over legal actions, seeds 0 to 199
+            expert 1 +- 0: the expert, seeds 0 to 199
 
     Version history:
         v0: first version.

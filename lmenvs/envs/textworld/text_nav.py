@@ -98,18 +98,19 @@ class TextNav(TextWorldEnv):
         player behind "average" (`mixed_policy`), so their figures are not bounds of this task.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/TextNav-v0
         TextNav-v0
             min 0: by the rules
             max 1: by the rules
             average 0.254 +- 0.014: mixed_policy policy, seeds 0 to 999
-            uniform 0: uniform over legal actions, seeds 0 to 999
-            expert 1: the expert, seeds 0 to 999
+            uniform 0 +- 0: uniform over legal actions, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
         TextNav-v0?observability=partial
             min 0: by the rules
             max 1: by the rules
             average 0.254 +- 0.014: mixed_policy policy, seeds 0 to 999
-            uniform 0: uniform over legal actions, seeds 0 to 999
-            expert 1: the expert, seeds 0 to 999
+            uniform 0 +- 0: uniform over legal actions, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
 
     Version history:
         v0: first version.

@@ -75,16 +75,18 @@ class TextWorldTreasureHunter(TextWorldEnv):
         project's.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring
+        lmenvs/TextWorldTreasureHunter-v0
         TextWorldTreasureHunter-v0
             min 0: by the rules
             max 1: by the rules; TextWorld's own plan reaches it within half the turns
             average 0.575 +- 0.035: uniform over legal actions, seeds 0 to 199
-            expert 1: the expert, seeds 0 to 199
+            expert 1 +- 0: the expert, seeds 0 to 199
         TextWorldTreasureHunter-v0?level=10
             min 0: by the rules
             max 1: by the rules; TextWorld's own plan reaches it within half the turns
             average 0.105 +- 0.022: uniform over legal actions, seeds 0 to 199
-            expert 1: the expert, seeds 0 to 199
+            expert 1 +- 0: the expert, seeds 0 to 199
 
     Version history:
         v0: first version.

@@ -199,6 +199,7 @@ def test_missing_data_and_wrong_arguments_are_one_line(planner, tmp_path):
     wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "alfworld-download"),
         ({"data": str(tmp_path)}, "there are none; pip install alfworld"),
+        ({"data": 3}, "data=3; expected the path"),
         ({"data": "example", "split": "dev"}, "split='dev'"),
         ({"data": "example", "tasks": [7]}, "7 is no task type"),
         ({"data": "example", "tasks": [True]}, "True is no task type"),

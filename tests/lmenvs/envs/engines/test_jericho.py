@@ -225,9 +225,9 @@ def test_hostile_texts_are_answered_at_once(cellar):
     env = make(cellar, turn_limit=1000)
     env.reset(seed=0)
     for text in ("x" * 100_000, "x " * 50_000, "then " * 20_000, "." * 100_000, "\\x", "\\s"):
-        before = time.perf_counter()
+        before = time.thread_time()  # this thread's: other work on the machine does not count
         assert env.step(text)[4]["valid"] is False
-        assert time.perf_counter() - before < 0.5
+        assert time.thread_time() - before < 0.5
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x08" + bytes(100), b"no story" * 100])
@@ -250,12 +250,23 @@ def test_a_missing_path_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="expected a Z-machine story file") as caught:
         gymnasium.make("lmenvs/Jericho-v0")
     assert "\n" not in str(caught.value)
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such file.*a free game of the IF Archive"):
         make(tmp_path / "zork1.z5")
+    with pytest.raises(ValueError, match="path=3; expected the path"):
+        lmenvs.make("lmenvs/Jericho-v0", path=3)
     with pytest.raises(ValueError, match="one of 'fixed', 'drawn'"):
         lmenvs.make("lmenvs/Jericho-v0", path="example", chance="much")
-    with pytest.raises(ValueError, match="expected a list of commands"):
-        lmenvs.make("lmenvs/Jericho-v0", path="example", walkthrough="north")
+    for walkthrough in ("north", 3):
+        with pytest.raises(ValueError, match="expected a list of commands"):
+            lmenvs.make("lmenvs/Jericho-v0", path="example", walkthrough=walkthrough)
+
+
+def test_an_episode_of_the_example_says_that_it_is_one():
+    from agents import make_policy
+    from agents.rollout import evaluate
+
+    report = evaluate("lmenvs/Jericho-v0?turn_limit=3", make_policy("expert"), episodes=1, seed=0)
+    assert report.episodes[0].env == "lmenvs/Jericho-v0?path=example&turn_limit=3"
 
 
 def test_the_end_is_cleaned_of_its_questions():

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 import lmenvs
-from lmenvs.envs.engines.replay import REPLAYS
+from lmenvs.envs.engines.replay import REPLAYS, WORTH
 from lmenvs.envs.engines.scienceworld import read_command
-from lmenvs.envs.engines.scienceworld_world import MACHINES
+from lmenvs.envs.engines.scienceworld_machine import MACHINES, Machine
 
 pytest.importorskip("scienceworld")
 if shutil.which("java") is None:
@@ -119,6 +119,28 @@ def test_the_engine_can_be_stopped_in_the_middle_of_an_episode():
     assert [other.step(action) for action in way] == told
 
 
+def test_members_of_a_group_are_told_what_each_would_be_told_alone():
+    first: Any = lmenvs.make(SHORT)
+    second = lmenvs.make(SHORT)
+    ways = [
+        [f"teleport to {room}", *["wait1"] * WORTH, "inventory"]
+        for room in ("kitchen", "greenhouse")
+    ]
+
+    def play(env, action):
+        told = env.step(action)
+        return told, env.admissible_actions(), env.progress()
+
+    first.reset(seed=4)
+    second.reset(seed=4)
+    together = [(play(first, one), play(second, other)) for one, other in zip(*ways, strict=True)]
+    assert len([key for key, _ in REPLAYS._worlds if key == first.game.key]) == 2
+    stop()
+    for number, (env, way) in enumerate(zip((first, second), ways, strict=True)):
+        env.reset(seed=4)
+        assert [play(env, action) for action in way] == [both[number] for both in together]
+
+
 def test_what_lies_behind_a_closed_door_is_not_listed():
     env: Any = lmenvs.make("lmenvs/ScienceWorld-v0?task=boil")
     env.reset(seed=0, options={"variation": 25})  # in the greenhouse, with a closed bee hive
@@ -155,6 +177,17 @@ def test_a_variation_can_be_pinned():
 def test_a_wrong_argument_is_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         lmenvs.make("lmenvs/ScienceWorld-v0", **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_java_that_does_not_start_is_told_in_one_line(monkeypatch, tmp_path):
+    program = tmp_path / "java"
+    program.write_text("#!/bin/sh\necho Unable to locate a Java Runtime >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    with pytest.raises(ImportError, match="does not start; install OpenJDK") as caught:
+        Machine()
     assert "\n" not in str(caught.value)
 
 

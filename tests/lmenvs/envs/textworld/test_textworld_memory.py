@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from lmenvs.envs.textworld import plan, play, session
 from lmenvs.envs.textworld.play import PLAYER
 from tests.lmenvs.envs.textworld.playing import make, walk
 
@@ -58,6 +59,58 @@ def test_known_games_need_no_interpreter():
             env.reset(seed=seed)
             walk(env, np.random.default_rng(seed), 12)
     assert PLAYER.misses == misses
+
+
+def test_what_is_remembered_is_bounded_and_what_is_forgotten_is_asked_again(monkeypatch):
+    told = []
+    for most in (play.REMEMBERED, 5):
+        monkeypatch.setattr(play, "REMEMBERED", most)
+        monkeypatch.setattr(plan, "REMEMBERED", most)
+        PLAYER.forget()
+        env = make(turn_limit=100)
+        for seed in range(8):
+            env.reset(seed=seed)
+            told.append((seed, walk(env, np.random.default_rng(seed), 20)))
+    assert told[:8] == told[8:]
+    for table in (PLAYER._answers, PLAYER._starts, plan._SEEN):
+        assert 0 < len(table) <= 5
+
+
+def test_members_of_a_group_have_interpreters_of_their_own():
+    PLAYER.forget()
+    group = [make(turn_limit=100, games=1) for _ in range(4)]
+    for env in group:
+        env.reset(seed=0)
+    for turn in range(30):
+        for member, env in enumerate(group):
+            actions = env.admissible_actions() or ["look"]
+            if "take coin" in actions:
+                actions.remove("take coin")
+            env.step(actions[(turn * member) % len(actions)])
+    for number, env in enumerate(group):
+        env.step(f"examine nothing {number}")  # nobody has heard that yet
+    standing = {session.prefix for session in PLAYER._sessions}
+    assert {env._commands for env in group} <= standing
+
+
+def test_an_interrupted_interpreter_is_given_up(monkeypatch):
+    PLAYER.forget()
+    env, plain = make(), make()
+    env.reset(seed=0)
+    plain.reset(seed=0)
+    with monkeypatch.context() as patch:
+
+        def press_ctrl_c(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(session, "read_reply", press_ctrl_c)  # the interpreter has moved by then
+        with pytest.raises(KeyboardInterrupt):
+            env.step(env.expert_action())
+    assert not PLAYER._sessions
+    again, _ = plain.reset(seed=0)
+    assert env.reset(seed=0)[0] == again
+    room = again[again.index("-=") :]
+    assert env.step("look")[0] in room
 
 
 def test_the_last_environment_to_close_frees_the_interpreters():
