@@ -27,6 +27,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from .arguments import check_flag
 from .outcome import ERRORS, OnInvalid, Outcome, Snapshot
 from .spaces import AnyText
 
@@ -74,6 +75,7 @@ class TextEnv(gymnasium.Env[str, str]):
             )
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode={render_mode!r}; expected None or 'ansi'")
+        check_flag("admissible_info", admissible_info)
         self.on_invalid = on_invalid
         self.admissible_info = admissible_info
         self.render_mode = render_mode

@@ -26,6 +26,10 @@ _REMEDIES = {
     errno.EPERM: "choose a folder that you may write to",
     errno.EROFS: "choose a folder that you may write to",
     errno.ENOTDIR: "choose a folder; a file is in its place",
+    errno.EEXIST: "choose a folder; a file is in its place",
+    errno.EISDIR: "name a file; a folder is in its place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "correct the path",
     errno.EMFILE: "close files or allow more of them (ulimit -n)",
 }
 
@@ -122,10 +126,19 @@ def cannot_write(path: str | os.PathLike[str], error: OSError) -> OSError:
     """The same error with one line that names the file, the reason and the remedy."""
     if error.errno is None:
         return error  # it has been explained already
-    remedy = _REMEDIES.get(error.errno, "make it writable and go on")
-    explained = type(error)(f"cannot write {path}: {os.strerror(error.errno)}; {remedy}")
+    explained = type(error)(f"cannot write {path}: {reason_and_remedy(error.errno)}")
     explained.errno = error.errno
     return explained
+
+
+def reason_and_remedy(number: int) -> str:
+    """What the system means by this number of an error, and what to do about it.
+
+    >>> reason_and_remedy(errno.ENOSPC)
+    'No space left on device; free some space and go on'
+    """
+    remedy = _REMEDIES.get(number, "correct the path, or make it readable and writable")
+    return f"{os.strerror(number)}; {remedy}"
 
 
 def _repair(file: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from .recipes import Measured, measure
-from .references import STORE, Row, canonical, forget, references, stored, wanted
+from .references import STORE, Row, canonical, command, forget, references, stored, wanted
 from .registration import TABLE, find
 from .spec import EnvSpec
 
@@ -40,16 +40,23 @@ def block(spec: EnvSpec) -> str:
             break_on_hyphens=False,
         )
         for name, reference in references(env).items():
-            error = f" +- {reference.error:.2g}" if reference.error else ""
             lines += textwrap.wrap(
-                f"{name} {reference.value:.5g}{error}: {reference.source}",
+                f"{name} {reference.shown(5)}: {reference.source}",
                 WIDTH,
                 initial_indent=" " * 12,
                 subsequent_indent=" " * 16,
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-    return HEADING + "\n".join(lines) + "\n\n" if lines else ""
+    if not lines:
+        return ""
+    if spec.measures:
+        again = f"Behind +- a standard error. Measured by {command(spec.id)}"
+        indent = " " * 8
+        lines[:0] = textwrap.wrap(
+            again, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+    return HEADING + "\n".join(lines) + "\n\n"
 
 
 _LONG_HASH = re.compile(r"(sha256(?:%3A|:)[0-9a-f]{8})[0-9a-f]{56}")

@@ -2,7 +2,8 @@
 
 "optimum", "belief" and "uniform" are solved (`lmenvs.exact`). "expert:N", "random:N" and
 "package.module:function:N" play seeds 0 to N-1: the environment's expert, a legal action drawn
-uniformly, or what `function(env, generator)` says.
+uniformly, or what `function(env, generator)` says. "bound:package.module:function:N" plays nothing:
+`function(env)` says what each of the tasks is worth at most.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 
 from .core import TextEnv
 from .exact import solve
+from .references import BOUND
 from .registration import make
 
 Player = Callable[[TextEnv, np.random.Generator], str]
@@ -45,9 +47,16 @@ def measure(env: str, recipe: str) -> Measured:
             f"recipe {recipe!r}; expected optimum, belief, uniform, or PLAYER:EPISODES with at "
             "least 2 episodes"
         )
-    returns_E = returns(env, player, range(int(episodes)))
-    spread = float(np.std(returns_E, ddof=1))
-    return Measured(float(np.mean(returns_E)), spread / len(returns_E) ** 0.5)
+    worth_E = values(env, player, range(int(episodes)))
+    spread = float(np.std(worth_E, ddof=1))
+    return Measured(float(np.mean(worth_E)), spread / len(worth_E) ** 0.5)
+
+
+def values(env: str, player: str, seeds: range) -> list[float]:
+    """What a recipe without its number of episodes measures on each seed."""
+    if player.startswith(BOUND):
+        return bounds(env, player.removeprefix(BOUND), seeds)
+    return returns(env, player, seeds)
 
 
 def returns(env: str, player: str, seeds: range) -> list[float]:
@@ -66,6 +75,20 @@ def returns(env: str, player: str, seeds: range) -> list[float]:
     finally:
         made.close()
     return totals
+
+
+def bounds(env: str, function: str, seeds: range) -> list[float]:
+    """What the task of each seed is worth at most, as "package.module:function" says."""
+    module, _, name = function.rpartition(":")
+    most: Callable[[TextEnv], float] = vars(import_module(module))[name]
+    made, values = make(env), list[float]()
+    try:
+        for seed in seeds:
+            made.reset(seed=seed)
+            values.append(most(made))
+    finally:
+        made.close()
+    return values
 
 
 def find_player(name: str) -> Player:

@@ -4,6 +4,7 @@
 """
 
 import json
+import shlex
 from functools import lru_cache
 from importlib import resources
 from typing import TypedDict
@@ -12,6 +13,7 @@ from .registration import TABLE, find, format_env_string, parse_env_string
 from .spec import Reference
 
 STORE = "references.json"
+BOUND = "bound:"  # begins a recipe that plays nothing
 
 
 class Row(TypedDict):
@@ -41,7 +43,7 @@ def canonical(env: str) -> str:
 def _known() -> dict[str, dict[str, Reference]]:
     return {
         canonical(env): {
-            name: Reference(row["value"], source(row["recipe"]), row["error"])
+            name: Reference(row["value"], source(row["recipe"]), row["error"], command(env))
             for name, row in scores.items()
         }
         for env, scores in stored().items()
@@ -63,6 +65,8 @@ def source(recipe: str) -> str:
     if recipe in _EXACT:
         return _EXACT[recipe]
     player, _, episodes = recipe.rpartition(":")
+    if player.startswith(BOUND):
+        return f"what the tasks are worth at most, by the rules, seeds 0 to {int(episodes) - 1}"
     who = _PLAYERS.get(player, player.rpartition(":")[2] + " policy")
     return f"{who}, seeds 0 to {int(episodes) - 1}"
 
@@ -73,6 +77,15 @@ _EXACT = {
     "uniform": "exact, uniform over legal actions",
 }
 _PLAYERS = {"expert": "the expert", "random": "uniform over legal actions"}
+
+
+def command(env: str) -> str:
+    """What measures the scores of an env string again and sets them beside the stored ones.
+
+    >>> command("lmenvs/Maze-v0?layout=u")
+    "python -m lmenvs.measuring 'lmenvs/Maze-v0?layout=u'"
+    """
+    return f"python -m lmenvs.measuring {shlex.quote(env)}"
 
 
 def forget() -> None:

@@ -29,7 +29,11 @@ def parse_env_string(name: str) -> tuple[str, dict[str, Any]]:
         raise ValueError(
             f"environment {name!r}: expected ID?key=value&key=value, got {query!r} behind the id"
         ) from error
-    return env_id, {key: _value(text) for key, text in pairs}
+    given = {key: _value(text) for key, text in pairs}
+    if len(given) < len(pairs):
+        twice = next(key for key in given if [name for name, _ in pairs].count(key) > 1)
+        raise ValueError(f"environment {name!r}: expected each argument once, got {twice!r} twice")
+    return env_id, given
 
 
 def _value(text: str) -> Any:

@@ -20,14 +20,28 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A number to compare with: its value, where it comes from, and its standard error.
+    """A number to compare with.
 
-    The error is 0 for an exact number and None where the source gives none.
+    Attributes:
+        value: The number.
+        source: Where it comes from.
+        error: Its standard error: 0 for an exact number, None where the source gives none.
+        command: What measures it again; None for what is published or follows from the rules.
     """
 
     value: float
     source: str
     error: float | None = None
+    command: str | None = None
+
+    def shown(self, digits: int) -> str:
+        """The number with its standard error behind it.
+
+        >>> Reference(9.714, "the expert", 0.0812).shown(3), Reference(-1.94, "a paper").shown(3)
+        ('9.71 +- 0.081', '-1.94')
+        """
+        error = "" if self.error is None else f" +- {self.error:.2g}"
+        return f"{self.value:.{digits}g}{error}"
 
 
 @dataclass(frozen=True, slots=True)

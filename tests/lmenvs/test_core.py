@@ -220,6 +220,8 @@ def test_bad_construction_is_refused():
         Hallway(on_invalid="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="render_mode='human'"):
         Hallway(render_mode="human")
+    with pytest.raises(ValueError, match="admissible_info='yes'; expected True or False"):
+        Hallway(admissible_info="yes")  # type: ignore[arg-type]
 
 
 def test_outcomes_of_a_deterministic_environment_are_what_a_step_does():

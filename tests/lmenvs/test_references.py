@@ -1,14 +1,16 @@
 """Every stored score is what its recipe measures, and every docstring says what is stored."""
 
 import math
+import shlex
 
 import pytest
 
 import lmenvs
 from lmenvs import TABLE
+from lmenvs.envs.dialogue.car_dealer_seller import most_worth
 from lmenvs.envs.word.wordle import Wordle
 from lmenvs.measuring import block, filled, merged, source_file
-from lmenvs.recipes import measure, returns
+from lmenvs.recipes import measure, values
 from lmenvs.references import Row, canonical, references, stored, wanted
 from lmenvs.spec import EnvSpec, Reference
 from tests.support.extras import require, takes_long
@@ -39,7 +41,7 @@ def test_a_stored_score_is_what_its_recipe_measures(env: str, recipe: str):
         assert measure(env, recipe).value == pytest.approx(row["value"], abs=1e-9)
         return
     player, _, episodes = recipe.rpartition(":")
-    some = returns(env, player, range(min(int(episodes), 12)))
+    some = values(env, player, range(min(int(episodes), 12)))
     spread = row["error"] * math.sqrt(int(episodes))
     distance = abs(sum(some) / len(some) - row["value"])
     assert distance <= 4.5 * spread / math.sqrt(len(some)) + 1e-9
@@ -90,7 +92,10 @@ def test_every_environment_has_bounds_to_be_scored_by(name: str):
     ]
     assert spec.id in bounded or (bounded and name in DATA)
     for env in bounded:
-        assert lmenvs.scores.normalise(env, references(env)["max"].value) == 100.0
+        low, average, high = (references(env)[name].value for name in ("min", "average", "max"))
+        assert low < average < high
+        scores = [lmenvs.scores.normalise(env, raw) for raw in (low, average, high)]
+        assert scores == [0.0, 50.0, 100.0]
 
 
 def test_a_block_shows_value_error_and_source():
@@ -106,7 +111,32 @@ def test_a_block_shows_value_error_and_source():
     shown = block(spec)
     assert "        Maze-v0?layout=u\n" in shown
     known = references("lmenvs/Maze-v0?layout=u")
-    assert all(f"            {name} {r.value:.5g}" in shown for name, r in known.items())
+    assert all(f"            {name} {r.shown(5)}: " in shown for name, r in known.items())
+    assert "+-" in known["expert"].shown(5) and "+-" not in known["min"].shown(5)
+    assert "lmenvs.measuring" not in shown  # nothing of this row was measured
+
+
+@pytest.mark.parametrize("name", [name for name, spec in TABLE.items() if spec.measures])
+def test_every_measured_score_has_its_error_and_the_command_that_measures_it(name: str):
+    shown = " ".join(block(TABLE[name]).split())
+    assert f"Measured by python -m lmenvs.measuring {name} " in shown
+    for env in TABLE[name].measures:
+        for score in TABLE[name].measures[env]:
+            known = references(env)[score]
+            assert known.error is not None and f"{score} {known.value:.5g} +- " in shown
+            words = shlex.split(known.command or "")
+            assert words == ["python", "-m", "lmenvs.measuring", env]
+            assert lmenvs.find(words[-1]) is TABLE[name]
+
+
+def test_a_bound_is_asked_of_the_task_of_each_seed():
+    recipe = "bound:lmenvs.envs.dialogue.car_dealer_seller:most_worth:20"
+    env, worth = lmenvs.make("lmenvs/CarDealer-v0?reward=price"), list[float]()
+    for seed in range(20):
+        env.reset(seed=seed)
+        worth.append(most_worth(env))
+    found = measure("lmenvs/CarDealer-v0?reward=price", recipe)
+    assert found.value == pytest.approx(sum(worth) / 20) and found.error > 0
 
 
 def test_a_recipe_that_is_none_is_refused():
@@ -159,4 +189,22 @@ def test_the_published_list_of_lmrl_gym_is_known_by_its_hash():
     rows = [name for name in lmenvs.find("lmenvs/Wordle-v0").references if "sha256:" in name]
     assert len(rows) == 1
     # ILQL's published cell of LMRL-Gym's Wordle row
+    assert references(rows[0])["ILQL"].value == -2.04
     assert lmenvs.scores.normalise(rows[0], -2.04) == pytest.approx(97.7, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("env", "method", "raw", "normalised"),
+    [  # the last column by hand, from the bounds: the paper's own cells do not all follow from them
+        ("lmenvs/Maze-v0", "ILQL", -6.97, 50 + 50 * 76.03 / 76.16),
+        ("lmenvs/Maze-v0", "GPT-4", -39.7, 50 + 50 * 43.3 / 76.16),
+        ("lmenvs/Maze-v0?observability=partial", "BC", -79.5, 50 + 50 * 3.5 / 57.25),
+        ("lmenvs/Maze-v0?observability=partial", "PPO", -91.7, 50 * 9.3 / 18),
+    ],
+)
+def test_a_published_return_is_stored_raw_and_normalised_here(
+    env: str, method: str, raw: float, normalised: float
+):
+    reference = references(env)[method]
+    assert reference.value == raw and reference.source.startswith("LMRL-Gym")
+    assert lmenvs.scores.normalise(env, raw) == pytest.approx(normalised)

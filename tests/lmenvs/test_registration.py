@@ -55,6 +55,11 @@ def test_a_string_without_values_is_refused():
         parse_env_string("lmenvs/Maze-v0?layout")
 
 
+def test_a_string_that_names_an_argument_twice_is_refused():
+    with pytest.raises(ValueError, match="expected each argument once, got 'arms' twice"):
+        make("lmenvs/BernoulliBandit-v0?arms=5&gap=0.2&arms=6")
+
+
 def test_arguments_in_the_call_go_over_those_in_the_string():
     env = make("lmenvs/Maze-v0?layout=u&observability=partial", layout="double_t")
     assert env.spec is not None

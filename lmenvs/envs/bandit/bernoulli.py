@@ -64,12 +64,13 @@ class BernoulliBandit(ArmedBandit):
         that see `agents.distillation.Recent`); guidance gives the sum too, not only its two parts.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/BernoulliBandit-v0
         BernoulliBandit-v0
             min 5: the worst arm every time, by arithmetic
             average 7: uniform play, by arithmetic
             max 15: the best arm every time, by arithmetic
             expert 9.714 +- 0.081: the expert, seeds 0 to 999
-            optimum 15: exact, with everything seen
+            optimum 15 +- 0: exact, with everything seen
         BernoulliBandit-v0?horizon=300
             min 75: the worst arm every time, by arithmetic
             average 105: uniform play, by arithmetic
@@ -92,10 +93,10 @@ class BernoulliBandit(ArmedBandit):
             expert 455.03 +- 1.9: the expert, seeds 0 to 199
         BernoulliBandit-v0?arms=2&horizon=10
             min 2.5: the worst arm every time, by arithmetic
-            average 5: exact, uniform over legal actions
-            max 6.6452: exact, of what a player can know
-            belief 6.6452: exact, of what a player can know
-            optimum 7.5: exact, with everything seen
+            average 5 +- 0: exact, uniform over legal actions
+            max 6.6452 +- 0: exact, of what a player can know
+            belief 6.6452 +- 0: exact, of what a player can know
+            optimum 7.5 +- 0: exact, with everything seen
             expert 6.449 +- 0.052: the expert, seeds 0 to 999
 
     Version history:

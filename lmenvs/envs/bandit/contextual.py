@@ -80,6 +80,8 @@ class ContextualBandit(TextEnv):
         a film never shown 2.5 stars, not 0; and there is a summary (there only guidance).
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring
+        lmenvs/ContextualBandit-v0
         ContextualBandit-v0
             min 314.54 +- 1.4: worst policy, seeds 0 to 999
             average 598.09 +- 0.9: uniform over legal actions, seeds 0 to 999

@@ -90,16 +90,17 @@ class DelayedKey(TextEnv):
         al., 2020).
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/DelayedKey-v0
         DelayedKey-v0
             min 0: a wrong key; no legal play does worse
-            average 0.33333: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 99
+            average 0.33333 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 99
         DelayedKey-v0?delay=20
             min 0: a wrong key; no legal play does worse
-            average 0.33333: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 99
+            average 0.33333 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 99
 
     Version history:
         v0: first version.

@@ -74,16 +74,17 @@ class StopOrContinue(TextEnv):
         rewards as in MT-GRPO (Wei et al., 2025) are biased against taking another turn.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/StopOrContinue-v0
         StopOrContinue-v0
             min 0.5: stopping at once; no legal play does worse
-            average 0.75: exact, uniform over legal actions
-            max 1.5: exact, with everything seen
-            expert 1.5: the expert, seeds 0 to 9
+            average 0.75 +- 0: exact, uniform over legal actions
+            max 1.5 +- 0: exact, with everything seen
+            expert 1.5 +- 0: the expert, seeds 0 to 9
         StopOrContinue-v0?turns=2
             min 0.5: stopping at once; no legal play does worse
-            average 0.75: exact, uniform over legal actions
-            max 1.25: exact, with everything seen
-            expert 1.25: the expert, seeds 0 to 9
+            average 0.75 +- 0: exact, uniform over legal actions
+            max 1.25 +- 0: exact, with everything seen
+            expert 1.25 +- 0: the expert, seeds 0 to 9
 
     Version history:
         v0: first version.

@@ -79,21 +79,22 @@ class Countdown(TextEnv):
         once and score it in floating point; here a number may be left out and values are exact.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/Countdown-v0
         Countdown-v0
             min 0: no legal play does worse
-            average 0.027919: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 999
+            average 0.027919 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 999
         Countdown-v0?numbers=3
             min 0: no legal play does worse
-            average 0.074386: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 999
+            average 0.074386 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 999
         Countdown-v0?mode=expression
             min 0: no legal play does worse
             max 1: every task can be solved, by the rules
             average 0.0221 +- 0.0015: random_expression policy, seeds 0 to 9999
-            expert 1: the expert, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
 
     Version history:
         v0: first version.

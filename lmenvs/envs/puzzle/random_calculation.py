@@ -84,18 +84,20 @@ class RandomCalculation(TextEnv):
         turns and the graded reward are this project's.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring
+        lmenvs/RandomCalculation-v0
         RandomCalculation-v0
             min 0: no legal play does worse
             max 1: every task can be solved, by the rules
             average 0.4 +- 0.015: sloppy policy, seeds 0 to 999
             uniform 0.0004 +- 0.0002: uniform over legal actions, seeds 0 to 9999
-            expert 1: the expert, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
         RandomCalculation-v0?mode=whole
             min 0: no legal play does worse
             max 1: every task can be solved, by the rules
             average 0.795 +- 0.013: sloppy policy, seeds 0 to 999
             uniform 0.1409 +- 0.0035: uniform over legal actions, seeds 0 to 9999
-            expert 1: the expert, seeds 0 to 999
+            expert 1 +- 0: the expert, seeds 0 to 999
 
     Version history:
         v0: first version.

@@ -88,18 +88,19 @@ class StringTransform(TextEnv):
         functions, the turns and the texts are this project's.
 
     References:
+        Behind +- a standard error. Measured by python -m lmenvs.measuring lmenvs/StringTransform-v0
         StringTransform-v0
             min 0: no legal play does worse
             average 0.499 +- 0.016: sloppy policy, seeds 0 to 999
-            uniform 0.0006251: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 999
+            uniform 0.0006251 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 999
         StringTransform-v0?mode=whole
             min 0: no legal play does worse
             average 0.795 +- 0.013: sloppy policy, seeds 0 to 999
-            uniform 0.086547: exact, uniform over legal actions
-            max 1: exact, with everything seen
-            expert 1: the expert, seeds 0 to 999
+            uniform 0.086547 +- 0: exact, uniform over legal actions
+            max 1 +- 0: exact, with everything seen
+            expert 1 +- 0: the expert, seeds 0 to 999
 
     Version history:
         v0: first version.
