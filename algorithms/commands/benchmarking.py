@@ -54,10 +54,10 @@ def bench(options: Bench) -> int:
             f"--device {options.device}: expected the part engine, got {options.part}; only "
             "lmenvs bench engine runs elsewhere"
         )
-    from .. import bench as measuring
+    from ..bench import parts
 
     with support.progress("bench") as advance:
-        results = measuring.measure(options.part, options.seconds, options.seed, lambda: advance(1))
+        results = parts.measure(options.part, options.seconds, options.seed, lambda: advance(1))
     _show([(row["what"], row["value"], row["unit"]) for row in results])
     if options.out is not None:
         record = {
@@ -72,19 +72,19 @@ def bench(options: Bench) -> int:
 
 
 def _engine(options: Bench) -> int:
-    from .. import bench_engine
+    from ..bench import engine
 
-    total = bench_engine.count(options.device)
+    total = engine.count(options.device)
     try:
         with support.progress("bench engine", total) as advance:
-            results = bench_engine.measure(options.device, options.seed, options.out, advance)
+            results = engine.measure(options.device, options.seed, options.out, advance)
     except support.Interrupted:  # a training that is measured; there is nothing to --resume
         raise KeyboardInterrupt from None
-    _show(bench_engine.rows(results))
+    _show(engine.rows(results))
     if options.out is not None:
         command = masked_arguments(["lmenvs", *sys.argv[1:]])
-        write_new(options.out, bench_engine.record(results, options.device, options.seed, command))
-        bench_engine.finished(options.out)
+        write_new(options.out, engine.record(results, options.device, options.seed, command))
+        engine.finished(options.out)
     return 0
 
 

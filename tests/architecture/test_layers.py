@@ -14,7 +14,11 @@ LONGEST_FILE = 300
 SHARED = {"algorithms.credit", "algorithms.rewards", "algorithms.report", "algorithms.losses"}
 SHARED |= {f"algorithms.{name}" for name in ("batch", "replay", "support", "runs", "metrics")}
 # `lmenvs bench` times bare environments: a rollout's own cost must not be in the number
-STEPPERS = {"agents/playing.py", "algorithms/bench.py", "algorithms/bench_textworld.py"}
+STEPPERS = {
+    "agents/playing.py",
+    "algorithms/bench/environments.py",
+    "algorithms/bench/textworld.py",
+}
 SEEDER = "algorithms/support.py"
 
 

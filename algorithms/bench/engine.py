@@ -1,9 +1,9 @@
 """`lmenvs bench engine`: rollouts, training, overhead, phases and leaks, all in one run (torch).
 
-What is measured stands in the neighbours: bench_rollouts.py (against `generate` and against the
-bare loop of bench_limit.py), bench_training.py (against a bare forward-backward loop and one row a
-turn), bench_phases.py (environments, whole iterations), bench_leaks.py (memory and files over 1,000
-iterations), bench_large.py (half a billion parameters, on a GPU). Everything runs with one thread.
+What is measured stands in the neighbours: rollouts.py (against `generate` and against the
+bare loop of limit.py), training.py (against a bare forward-backward loop and one row a
+turn), phases.py (environments, whole iterations), leaks.py (memory and files over 1,000
+iterations), large.py (half a billion parameters, on a GPU). Everything runs with one thread.
 
 With a file to write to, each part is kept as soon as it is measured, in `<file>.partial`: the same
 command goes on from there.
@@ -25,16 +25,10 @@ import torch
 
 from agents.devices import find_device
 
-from . import (
-    bench_large,
-    bench_leaks,
-    bench_phases,
-    bench_rollouts,
-    bench_training,
-    support,
-)
-from .behaviour_cloning import TinyConfig
-from .checkpoints import write_whole
+from .. import support
+from ..behaviour_cloning import TinyConfig
+from ..checkpoints import write_whole
+from . import large, leaks, phases, rollouts, training
 
 _FORCED = "TRANSFORMERS_SDPA_FORCE_GQA"
 
@@ -43,16 +37,16 @@ _FORCED = "TRANSFORMERS_SDPA_FORCE_GQA"
 class Sizes:
     """How much is measured; tests take less."""
 
-    turns: Sequence[int] = bench_rollouts.TURNS  # lengths of rollouts
+    turns: Sequence[int] = rollouts.TURNS  # lengths of rollouts
     shape: Mapping[str, int] = field(default_factory=dict)  # of their model; empty: 2.0 M
-    training: Mapping[str, int] = field(default_factory=dict)  # of bench_training.training
+    training: Mapping[str, int] = field(default_factory=dict)  # of training.training
     seconds: float = 20.0  # rollouts are repeated for so long, at least twice
-    environments: Sequence[str] = (bench_phases.MAZE, bench_phases.COINS)
+    environments: Sequence[str] = (phases.MAZE, phases.COINS)
     tiny: TinyConfig = field(default_factory=TinyConfig)  # the model that plays them; 1.1 M
     episodes: int = 64  # of a rollout or an iteration there
     iterations: int = 3  # of a training, the first left out
     leaks: int = 1000  # iterations over which memory must stay flat
-    large: Mapping[str, Any] = field(default_factory=dict)  # of bench_large.large
+    large: Mapping[str, Any] = field(default_factory=dict)  # of large.large
 
 
 def measure(
@@ -118,28 +112,28 @@ def parts(device: str, seed: int, folder: Path, sizes: Sizes) -> dict[str, Calla
     """
     found: dict[str, Callable[[], Any]] = {}
     for turns in sizes.turns:
-        for regime in bench_rollouts.REGIMES:
+        for regime in rollouts.REGIMES:
             found[f"rollout: {regime.name}, {turns} turns"] = partial(
-                bench_rollouts.rollout, regime, turns, seed, seconds=sizes.seconds, **sizes.shape
+                rollouts.rollout, regime, turns, seed, seconds=sizes.seconds, **sizes.shape
             )
     # one row a turn of 50 turns would take a quarter of an hour
-    for turns in (turns for turns in sizes.turns if turns < bench_rollouts.LONG):
+    for turns in (turns for turns in sizes.turns if turns < rollouts.LONG):
         found[f"training: {turns} turns"] = partial(
-            bench_training.training, turns, seed, **{**sizes.shape, **sizes.training}
+            training.training, turns, seed, **{**sizes.shape, **sizes.training}
         )
 
     def start(env: str) -> Path:
         out = folder / str(sizes.environments.index(env))
-        return bench_phases.imitator(env, out, seed, sizes.tiny)
+        return phases.imitator(env, out, seed, sizes.tiny)
 
     for env in sizes.environments:
-        found[f"overhead: {env}"] = lambda env=env: bench_phases.overheads(
+        found[f"overhead: {env}"] = lambda env=env: phases.overheads(
             env, start(env), seed, episodes=sizes.episodes
         )
     for env, where in product(sizes.environments[-1:], dict.fromkeys(["cpu", device])):
         for algorithm in ("turn_ppo", "archer"):
             found[f"iteration: {algorithm}, {where}"] = lambda a=algorithm, e=env, w=where: (
-                bench_phases.iterations(
+                phases.iterations(
                     a,
                     e,
                     start(e),
@@ -149,11 +143,9 @@ def parts(device: str, seed: int, folder: Path, sizes: Sizes) -> dict[str, Calla
                     device=w,
                 )
             )
-    found["leaks"] = partial(
-        bench_leaks.measure_leaks, sizes.leaks, max(1, sizes.leaks // 10), seed
-    )
+    found["leaks"] = partial(leaks.measure_leaks, sizes.leaks, max(1, sizes.leaks // 10), seed)
     if device != "cpu":
-        found["large"] = partial(bench_large.large, torch.device(device), seed, **sizes.large)
+        found["large"] = partial(large.large, torch.device(device), seed, **sizes.large)
     return found
 
 

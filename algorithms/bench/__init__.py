@@ -1,0 +1,1 @@
+"""`lmenvs bench`: speeds of environments, of sampling and of training, on this machine."""
