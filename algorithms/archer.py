@@ -19,7 +19,8 @@ unclipped actor follows noise to zero):
   head learned and not the difference of two estimates with errors of their own. It starts without
   noise but learns later; False is the paper.
 - The actor's steps are clipped as in PPO, and its advantages centred and scaled; `clip=None` is the
-  paper's REINFORCE, with advantages as they are.
+  paper's REINFORCE, with advantages as they are. All steps of an iteration learn from actions that
+  were sampled before the first of them; the paper samples anew for each.
 - With `trust` the actor moves only in iterations in which the critic's advantages explain something
   of what happened in fresh episodes; None moves it always, as the paper does.
 - Truncation bootstraps; the published code treats every time limit as terminal.
@@ -51,6 +52,7 @@ from .archer_actor import update_actor
 from .archer_critic import judge, trustworthiness, update_critic
 from .metrics import merged, rollout_metrics, training_split
 from .replay import ReplayBuffer
+from .settings import refuse_impossible
 
 REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
 WARMUP = 2  # times as many critic steps in a warm-up iteration
@@ -87,14 +89,9 @@ class Config:
     save_every: int = 10  # iterations between checkpoints
 
     def __post_init__(self) -> None:
+        refuse_impossible(self)
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1 or not 0 < self.polyak <= 1:
             raise ValueError("discount and lam must be in [0, 1] and polyak in (0, 1]")
-        counts = (self.iterations, self.episodes, self.batch_size, self.critic_steps)
-        if min(*counts, self.actor_steps, self.siblings, self.save_every) < 1:
-            raise ValueError(
-                "iterations, episodes, batch_size, critic_steps, actor_steps, siblings and "
-                "save_every must be at least 1"
-            )
         if self.clip is not None and self.clip <= 0:
             raise ValueError(
                 f"clip {self.clip}; expected a positive number, or None for no clipping"
@@ -130,8 +127,10 @@ class Learner:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take on what `state` returned."""
-        for name in ("critic", "target", "optimizer", "critic_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
+        self.critic.load_state_dict(state["critic"])
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.actor_updates = state["actor_updates"]
 
 
@@ -182,8 +181,8 @@ def train(
                 crashes=crashes,
             )
         with run.phase("credit"):
-            advantages_ET, values_ET = judge(learner, episodes, config)
-            trust = trustworthiness(episodes, advantages_ET, values_ET, config.discount)
+            judged = judge(learner, episodes, config)
+            trust = trustworthiness(episodes, judged, config.discount)
         learner.replay.add(episodes)
         measured = update(
             learner,
@@ -195,7 +194,8 @@ def train(
         )
         run.log(iteration, {**rollout_metrics(episodes, crashes), **trust, **measured})
         run.episodes(episodes[:8])
-        run.credit(zip((e.id for e in episodes[:8]), advantages_ET, values_ET, strict=False))
+        names = (episode.id for episode in episodes[:8])
+        run.credit(zip(names, judged.advantages_ET, judged.values_ET, strict=False))
     return run.path
 
 

@@ -168,13 +168,21 @@ def advantages(critic: TurnCritic, batch: TokenBatch, grown: Grown, config: "Con
     return q - critic.values(hidden, before).min(-1).values
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the critic says of played episodes: A and V of each turn, V behind where one was cut."""
+
+    advantages_ET: list[np.ndarray]
+    values_ET: list[np.ndarray]
+    bootstraps_E: list[float]  # 0 where the episode terminated
+
+
 @torch.no_grad()
-def judge(
-    learner: "Learner", episodes: Sequence[Episode], config: "Config"
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(advantages_ET, values_ET) of the actions that were taken, for the log and the report."""
+def judge(learner: "Learner", episodes: Sequence[Episode], config: "Config") -> Judgement:
+    """The actions that were taken, judged for the log and the report."""
     batch = make_batch(episodes, learner.chat).to(learner.model.device)
     grids = torch.zeros(2, *batch.turn_mask.shape, device=batch.ids.device)
+    bootstraps_E = [0.0] * len(episodes)
     for rows in micro_batches(batch, config.micro_tokens):
         part = batch.rows(rows)
         hidden = learner.critic.encode(part.ids, part.lengths)
@@ -182,24 +190,30 @@ def judge(
         q = q.min(-1).values
         v = learner.critic.values(hidden, part.before_turn).min(-1).values
         grids[0, rows, : q.shape[1]], grids[1, rows, : v.shape[1]] = q - v, v
+        behind = _behind(learner.critic, hidden, part).min(-1).values
+        for cut in (part.bootstrap >= 0).nonzero()[:, 0].tolist():
+            bootstraps_E[int(part.episode[cut])] = float(behind[cut])
     advantages_ET, values_ET = (batch.by_episode(grid, len(episodes)) for grid in grids)
-    return advantages_ET, values_ET
+    return Judgement(advantages_ET, values_ET, bootstraps_E)
 
 
 def trustworthiness(
-    episodes: Sequence[Episode],
-    advantages_ET: Sequence[np.ndarray],
-    values_ET: Sequence[np.ndarray],
-    discount: float,
+    episodes: Sequence[Episode], judged: Judgement, discount: float
 ) -> dict[str, float]:
-    """How far the critic can be trusted, on fresh episodes against their Monte Carlo returns.
+    """How far the critic can be trusted, on fresh episodes against their Monte Carlo returns (where
+    an episode was cut, the critic's value stands for what was still to come).
 
     The share of the returns' variance that V explains, and the share of what V leaves open that
     Q - V explains; 0 for a constant, negative for what is worse than none.
     """
-    returns_ET = [discounted_returns([t.reward for t in e.turns], discount) for e in episodes]
-    returns, values, judged = (np.concatenate(x) for x in (returns_ET, values_ET, advantages_ET))
+    returns = np.concatenate(
+        [
+            discounted_returns([turn.reward for turn in episode.turns], discount, bootstrap)
+            for episode, bootstrap in zip(episodes, judged.bootstraps_E, strict=True)
+        ]
+    )
+    values, advantages = np.concatenate(judged.values_ET), np.concatenate(judged.advantages_ET)
     return {
         "critic/explained_variance": explained_variance(values, returns),
-        "critic/advantage_explained_variance": explained_variance(judged, returns - values),
+        "critic/advantage_explained_variance": explained_variance(advantages, returns - values),
     }

@@ -33,6 +33,7 @@ from .batch import TokenBatch, make_batch
 from .forward import micro_batches, policy_logprobs
 from .metrics import merged, rollout_metrics, training_split, update_metrics
 from .parallel import SideBySide
+from .settings import refuse_impossible
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,9 @@ class Config:
     save_every: int = 1  # epochs between checkpoints
 
     def __post_init__(self) -> None:
+        refuse_impossible(self)
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep {self.keep}; expected a share in (0, 1]")
-        if min(self.episodes, self.epochs, self.batch_size, self.save_every) < 1:
-            raise ValueError("episodes, epochs, batch_size and save_every must be at least 1")
-        if self.observation_weight < 0:
-            raise ValueError(f"observation_weight {self.observation_weight}; expected at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,14 @@ class TinyConfig:
     context: int = 2048  # longest conversation in tokens
     vocabulary_size: int = 1536  # at most this many tokens
     clone: Config = field(default_factory=Config)  # how it is cloned
+
+    def __post_init__(self) -> None:
+        refuse_impossible(self)
+        if self.hidden % (2 * self.heads):  # rotary positions turn pairs of numbers
+            raise ValueError(
+                f"hidden {self.hidden}, heads {self.heads}; expected heads that divide hidden into "
+                "even parts"
+            )
 
 
 def best(episodes: Sequence[Episode], keep: float) -> list[Episode]:

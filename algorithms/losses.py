@@ -118,9 +118,8 @@ def ppo_clip(
     gradient a clip takes away; approx_kl, the mean k3 estimate of KL(old || new) per token.
     """
     _check_clips(clip_low, clip_high, dual_clip)
-    old = _target("old_logprobs", old_logprobs, mask)
     advantage = _target("advantages", advantages, mask)
-    log_ratio = _kept(logprobs, mask) - old
+    log_ratio = _kept(logprobs, mask) - _target("old_logprobs", old_logprobs, mask)
     ratio = _ratio(log_ratio, turn_index, mask)
     free = -advantage * ratio
     losses = torch.maximum(free, -advantage * ratio.clamp(1.0 - clip_low, 1.0 + clip_high))
@@ -179,8 +178,7 @@ def value_mse(
     if clip is not None and old_values is not None:
         old = _target("old_values", old_values, mask)
         near = old + (_kept(values, mask) - old).clamp(-clip, clip)
-        clipped_errors = (near - target) ** 2
-        errors = torch.maximum(errors, clipped_errors)
+        errors = torch.maximum(errors, (near - target) ** 2)
     return LossOutput(0.5 * masked_mean(errors, mask, total=total), metrics)
 
 
@@ -200,8 +198,7 @@ def expectile(
     if not 0.0 < tau < 1.0:
         raise ValueError(f"tau is {tau}; expected a number between 0 and 1, 0.5 for the mean")
     excess = _target("targets", targets, mask) - _kept(predictions, mask)
-    weight = torch.where(excess < 0, 1.0 - tau, tau)
-    loss = masked_mean(weight * excess**2, mask, total=total)
+    loss = masked_mean(torch.where(excess < 0, 1.0 - tau, tau) * excess**2, mask, total=total)
     return LossOutput(loss, {"value_error": float(masked_mean(excess.detach() ** 2, mask))})
 
 
@@ -211,8 +208,9 @@ def kl_penalty(
     mask: Mask,
     kind: KLKind = "k2",
     total: float | int | None = None,
+    old_logprobs: Values | None = None,
 ) -> LossOutput:
-    """Estimate KL(pi || reference) from tokens sampled from pi, with x = log pi - log reference.
+    """Estimate KL(pi || reference) per token, with x = log pi - log reference.
 
     | kind | estimate | its value | its gradient as a loss, in expectation |
     |---|---|---|---|
@@ -220,14 +218,17 @@ def kl_penalty(
     | k2 | x^2 / 2 | biased | exactly that of KL(pi, reference): the one for a loss |
     | k3 | exp(-x) - 1 + x | unbiased, low variance | that of KL(reference, pi): for reading only |
 
-    They hold per sampled token and on policy; off policy each needs the ratio. The metric `kl` is
-    k3 whatever the kind. Source: Schulman, Approximating KL Divergence (2020).
+    Per token that pi sampled; if an older pi did, `old_logprobs` are its: pi / pi_old weighs them.
+    The metric `kl` is k3 whatever the kind. Source: Schulman, Approximating KL Divergence (2020).
     """
     if kind not in ("k1", "k2", "k3"):
         raise ValueError(f"kind is {kind!r}; expected 'k1', 'k2' or 'k3'")
     log_ratio = _kept(logprobs, mask) - _target("reference_logprobs", reference_logprobs, mask)
     k3 = (-log_ratio).clamp(max=LOG_RATIO_LIMIT).exp() - 1.0 + log_ratio
     estimates = {"k1": log_ratio, "k2": 0.5 * log_ratio**2, "k3": k3}[kind]
+    if old_logprobs is not None:
+        moved = _kept(logprobs.detach(), mask) - _target("old_logprobs", old_logprobs, mask)
+        estimates, k3 = (each * _ratio(moved, None, mask) for each in (estimates, k3))
     loss = masked_mean(estimates, mask, total=total)
     return LossOutput(loss, {"kl": float(masked_mean(k3.detach(), mask))})
 

@@ -1,7 +1,8 @@
 """The model a policy is held close to (torch): the adapter switched off, or a frozen copy.
 
-A policy with LoRA adapters needs no second copy: without them it is the model it began as, bit for
-bit. A policy that is trained whole is held close to a frozen copy of its start.
+A policy with LoRA adapters of this run needs no second copy: without them it is the model it began
+as, bit for bit. A policy that is trained whole, or that goes on from adapters of an earlier run, is
+held close to a frozen copy of its start.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from agents.folders import model_folder
 from agents.models import is_adapter, load_model
 
 from .batch import TokenBatch
@@ -22,13 +24,13 @@ class Reference:
 
     Args:
         policy: The model in training, adapters included.
-        start: Where the policy's training began; read where the policy has no adapters.
+        start: Where the policy's training began.
     """
 
     def __init__(self, policy: PreTrainedModel, start: str | Path):
         self._policy = policy
         self.copy: PreTrainedModel | None = None
-        if not is_adapter(policy):
+        if not (is_adapter(policy) and _is_base(start)):
             copied, _ = load_model(start)
             self.copy = copied.to(policy.device).requires_grad_(False)  # type: ignore[arg-type]
 
@@ -41,3 +43,7 @@ class Reference:
         if self.copy is not None:
             return nullcontext()
         return self._policy.disable_adapter()  # type: ignore[operator]  # peft's
+
+
+def _is_base(start: str | Path) -> bool:
+    return not Path(model_folder(str(start)), "adapter_config.json").exists()

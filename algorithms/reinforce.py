@@ -35,6 +35,7 @@ from .forward import micro_batches, policy_logprobs, recompute_logprobs
 from .metrics import credit_metrics, rollout_metrics, training_split, update_metrics
 from .mismatch import importance_weights, mismatch, sampler_logprobs
 from .reference import Reference
+from .settings import refuse_impossible
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,9 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        refuse_impossible(self)
         if self.group_size < 2:
             raise ValueError(f"group_size {self.group_size}; leave-one-out needs at least 2")
-        if min(self.iterations, self.groups, self.minibatches, self.save_every) < 1:
-            raise ValueError("iterations, groups, minibatches and save_every must be at least 1")
         if self.reference_kl < 0 or (self.sampler_cap is not None and self.sampler_cap < 1):
             raise ValueError(
                 f"reference_kl {self.reference_kl}, sampler_cap {self.sampler_cap}; expected at "
@@ -112,12 +112,13 @@ def update(
     advantages = batch.spread(advantages_ET)
     if weights is not None:
         advantages = advantages * weights
+    steps = min(config.minibatches, len(batch))
     # a count fixed for the iteration: dividing each step by its own tokens would be biased
-    total = batch.policy_tokens / config.minibatches
+    total = batch.policy_tokens / steps
     history: list[dict[str, float]] = []
     own = torch.full(batch.ids.shape, torch.nan, device=batch.ids.device)
     order = generator.permutation(len(batch))
-    for moved, rows in enumerate(np.array_split(order, min(config.minibatches, len(order)))):
+    for moved, rows in enumerate(np.array_split(order, steps)):
         mini = batch.rows(rows)
         for inner in micro_batches(mini, config.micro_tokens):
             part, chosen = mini.rows(inner), torch.as_tensor(rows)[inner]

@@ -1,4 +1,3 @@
-# over 300 lines: collecting, crediting and updating are one algorithm and are read together
 """PPO whose unit of credit is the turn, on token-level ratios (torch).
 
 Paper: Turn-PPO, the turn-level MDP: V at the start of each turn, generalised advantage estimation
@@ -11,6 +10,7 @@ so that the value loss cannot disturb the policy; both are fitted on the same mi
 one step already moves the policy by more than `target_kl`, the next iterations take smaller ones.
 Two terms are off by default: `reference_kl` adds KL(policy || start), with k2 in the loss, whose
 gradient is the KL's own; `sampler_cap` weighs tokens by what the sampler said (see mismatch.py).
+How policy and critic move stands in turn_ppo_update.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,13 +32,15 @@ from agents.rollout import Crash, collect
 from agents.sampling import Sampling
 from lmenvs.types import Episode
 
-from . import losses, support
+from . import support
 from .batch import TokenBatch, make_batch
 from .credit import explained_variance, gae
-from .forward import micro_batches, policy_logprobs, recompute_logprobs
-from .metrics import credit_metrics, normalised, rollout_metrics, training_split, update_metrics
+from .forward import micro_batches, recompute_logprobs
+from .metrics import credit_metrics, rollout_metrics, training_split
 from .mismatch import importance_weights, mismatch, sampler_logprobs
 from .reference import Reference
+from .settings import refuse_impossible
+from .turn_ppo_update import update
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,9 @@ class Config:
     engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
 
     def __post_init__(self) -> None:
+        refuse_impossible(self)
         if not 0 <= self.discount <= 1 or not 0 <= self.lam <= 1:
             raise ValueError(f"discount {self.discount}, lam {self.lam}; expected both in [0, 1]")
-        counts = (self.iterations, self.episodes, self.epochs, self.minibatches, self.save_every)
-        if min(counts) < 1:
-            raise ValueError(
-                "iterations, episodes, epochs, minibatches and save_every must be at least 1"
-            )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"target_kl {self.target_kl}; expected a positive number, or None")
         if self.clip <= 0:
@@ -195,133 +193,6 @@ def rate_share(iteration: int, config: Config) -> float:
     """The share of the learning rates in force: 1, then over the last third down to `anneal`."""
     late = max(0.0, 3 * iteration / config.iterations - 2)
     return 1 - (1 - config.anneal) * late
-
-
-def update(
-    learner: Learner,
-    batch: TokenBatch,
-    old_logprobs: Tensor,
-    turn_credit: TurnCredit,
-    config: Config,
-    generator: np.random.Generator,
-    *,
-    weights: Tensor | None = None,
-    reference: Tensor | None = None,
-) -> dict[str, float]:
-    """Some epochs of clipped policy steps and critic steps on one iteration's episodes.
-
-    Args:
-        learner: Policy, critic and optimizers, which move.
-        batch: The iteration's episodes.
-        old_logprobs: [B, L] by the policy before its first step.
-        turn_credit: What the critic learns, and the policy.
-        config: How.
-        generator: Deals the rows to minibatches.
-        weights: [B, L] of each policy token's loss; None for 1.
-        reference: [B, L] log-probabilities of the policy tokens by what the policy stays close to.
-    """
-    advantages = batch.spread(normalised(turn_credit.advantages_ET))
-    if weights is not None:
-        advantages = advantages * weights
-    targets = batch.turn_grid(turn_credit.value_targets_ET)
-    # counts fixed for the iteration: dividing each step by its own tokens would be biased
-    tokens = batch.policy_tokens / config.minibatches
-    turns = float(batch.turn_mask.sum()) / config.minibatches
-    history: list[dict[str, float]] = []
-    moving = True
-    for _ in range(config.epochs):
-        order = generator.permutation(len(batch))
-        for rows in np.array_split(order, min(config.minibatches, len(order))):
-            mini, numbers = batch.rows(rows), {}
-            if moving:
-                near = None if reference is None else reference[rows]
-                numbers = policy_gradient(
-                    learner.model, mini, old_logprobs[rows], advantages[rows], tokens, config, near
-                )
-                # the clip stops a token's push, not the drift that other tokens' pushes give it
-                moving = config.target_kl is None or numbers["approx_kl"] <= config.target_kl
-                if moving:
-                    trained = [p for p in learner.model.parameters() if p.requires_grad]
-                    norm = support.optimizer_step(learner.optimizer, trained, config.max_norm)
-                    numbers["grad_norm"] = norm
-                else:
-                    learner.optimizer.zero_grad(set_to_none=True)
-            numbers |= fit_critic(learner, mini, targets[rows], turns, config)
-            history.append({**numbers, "resting": float(not moving)})
-    measured = {**update_metrics(history), "loss/pace": learner.pace}
-    learner.keep_pace(measured["loss/resting"])
-    return measured
-
-
-def policy_gradient(
-    model: PreTrainedModel,
-    mini: TokenBatch,
-    old_logprobs: Tensor,
-    advantages: Tensor,
-    total: float,
-    config: Config,
-    reference: Tensor | None = None,
-) -> dict[str, float]:
-    """Accumulate the gradient of the clipped objective over a minibatch, in micro-batches."""
-    history: list[dict[str, float]] = []
-    weights: list[int] = []
-    for inner in micro_batches(mini, config.micro_tokens):
-        part = mini.rows(inner)
-        length = part.ids.shape[1]
-        logprobs, entropy = policy_logprobs(
-            model,
-            part,
-            entropy="trained" if config.entropy_bonus else "measured",
-            checkpointing=config.gradient_checkpointing,
-        )
-        policy = losses.ppo_clip(
-            logprobs,
-            old_logprobs[inner, :length],
-            advantages[inner, :length],
-            part.policy_mask,
-            clip_low=config.clip,
-            clip_high=config.clip,
-            turn_index=part.turn_index if config.ratio == "turn" else None,
-            total=total,
-        )
-        bonus = losses.entropy(entropy, part.policy_mask, total=total)
-        loss, numbers = policy.loss + config.entropy_bonus * bonus.loss, policy.metrics
-        if reference is not None:
-            near = losses.kl_penalty(
-                logprobs, reference[inner, :length], part.policy_mask, kind="k2", total=total
-            )
-            loss = loss + config.reference_kl * near.loss
-            numbers = {**numbers, "reference_kl": near.metrics["kl"]}
-        loss.backward()
-        history.append({**numbers, **bonus.metrics})
-        weights.append(part.policy_tokens)
-    means = {
-        name: float(np.average([row[name] for row in history], weights=weights))
-        for name in history[0]
-    }
-    return {**means, "ratio_max": max(row["ratio_max"] for row in history)}
-
-
-def fit_critic(
-    learner: Learner, mini: TokenBatch, targets: Tensor, total: float, config: Config
-) -> dict[str, float]:
-    """One critic step on a minibatch."""
-    history: list[dict[str, float]] = []
-    for inner in micro_batches(mini, config.micro_tokens):
-        part = mini.rows(inner)
-        hidden = learner.critic.encode(
-            part.ids, part.lengths, checkpointing=config.gradient_checkpointing
-        )
-        values = learner.critic.values(hidden, part.before_turn)[..., 0]
-        width = part.turn_mask.shape[1]
-        value = losses.value_mse(values, targets[inner, :width], part.turn_mask, total=total)
-        value.loss.backward()
-        history.append(value.metrics)
-    norm = support.optimizer_step(
-        learner.critic_optimizer, learner.critic.parameters(), config.max_norm
-    )
-    error = float(np.mean([row["value_error"] for row in history]))
-    return {"value_error": error, "critic_grad_norm": norm}
 
 
 def train(

@@ -7,7 +7,7 @@ from .charts import SERIES, Bar, bars
 from .reading import RunRecord
 
 REST = "the rest"
-_LEAST = 0.005  # a smaller share of the iteration is not worth a word
+_LEAST = 0.005  # a smaller share of the iteration is rounding, and not worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,6 @@ def iteration_seconds(run: RunRecord) -> dict[str, float]:
     }
     whole = (float(lines[-1].get("time", 0.0)) - before) / len(lines)
     rest = whole - sum(found.values())
-    # a resumed run counts from the start of its last part: then there is no rest to tell
     return {**found, REST: rest} if rest > _LEAST * whole else found
 
 

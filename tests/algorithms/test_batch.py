@@ -176,6 +176,36 @@ def test_only_what_the_policy_said_is_trained():
     assert sum(len(rows) for rows in seen) == len(told) <= batch.policy_tokens < batch.ids.numel()
 
 
+@pytest.mark.parametrize("way", ["auto", "padded", "shared", "packed", "computed again"])
+def test_groups_train_as_a_plain_padded_masked_forward_says(way: str):
+    # the members of a group begin alike, and two of them say the same for a while
+    speaker = policy()
+    episodes = [one.episode(truncated=one.name == "a") for one in talk(speaker, ["a", "bee"], 3)]
+    last = episodes[0].turns[2]
+    other = replace(last, action=replace(last.action, token_ids=(40, 41, END)))
+    episodes.append(replace(episodes[0], turns=(*episodes[0].turns[:2], other)))
+    batch, language_model = make_batch(episodes, speaker.chat), model().double()
+    advantages = torch.randn(batch.ids.shape, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(batch.ids.shape[1]) < batch.lengths[:, None]
+    logits = language_model(input_ids=batch.ids, attention_mask=mask.long()).logits
+    every = torch.log_softmax(logits[:, :-1], -1).gather(-1, batch.ids[:, 1:, None])[..., 0]
+    chosen = torch.nn.functional.pad(every, (1, 0))
+    expected = -(torch.where(batch.policy_mask, chosen * advantages, 0.0)).sum()
+    again = way == "computed again"
+    logprobs, _ = policy_logprobs(
+        language_model,
+        batch,
+        way="shared" if again else way,  # type: ignore[arg-type]
+        checkpointing=again,
+    )
+    loss = -(logprobs * advantages * batch.policy_mask).sum()
+    assert loss.item() == approx(expected.item(), rel=1e-6)
+    slopes = gradient(language_model, expected)
+    torch.testing.assert_close(
+        gradient(language_model, loss), slopes, rtol=0, atol=1e-6 * float(slopes.abs().max())
+    )
+
+
 def test_rows_are_cut_to_what_they_need():
     batch = make_batch(sampled()[0], chat())
     part = batch.rows([4, 3])

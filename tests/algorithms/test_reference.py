@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agents.devices import find_device, mixed_precision
-from agents.models import with_lora
+from agents.models import is_adapter, load_model, with_lora
 from algorithms import cli, losses, reinforce, support, turn_ppo
 from algorithms.batch import make_batch
 from algorithms.forward import policy_logprobs, recompute_logprobs
@@ -71,19 +71,35 @@ def test_without_adapters_a_frozen_copy_stays_where_training_began():
     assert not any(weight.requires_grad for weight in reference.copy.parameters())
 
 
-def moved(**fields: Any) -> tuple[Tensor, dict[str, float]]:
-    """Where one PPO step of plain descent leads, from a policy that has left its reference."""
+def test_a_policy_that_goes_on_from_adapters_stays_close_to_where_they_were(tmp_path: Path):
+    style = beginner()[1]
+    style.save(adapted(), tmp_path)  # type: ignore[arg-type]
+    policy, style = load_model(tmp_path)
+    assert is_adapter(policy)
+    batch = make_batch(played(6), style)
+    began = recompute_logprobs(policy, batch, 500)
+    reference = Reference(policy, tmp_path)
+    with torch.no_grad():
+        for name, weight in policy.named_parameters():
+            if "lora_" in name:
+                weight.mul_(1.5)
+    assert not torch.allclose(recompute_logprobs(policy, batch, 500), began)
+    assert torch.equal(reference.logprobs(batch, 500), began)
+
+
+def moved(sampler: float = 1.1, **fields: Any) -> tuple[Tensor, dict[str, float]]:
+    """Where one PPO step of plain descent leads, from a policy that has left its reference; the
+    policy's weights are 1.1 times the reference's, those of what sampled `sampler` times.
+    """
     config = turn_ppo.Config(epochs=1, minibatches=1, max_norm=1e9, target_kl=None, **fields)
     model, style = beginner()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1.1)
+    scale(model, 1.1)
     learner = turn_ppo.Learner(model, style, config)
     learner.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batch = make_batch(played(), style)
     credit = turn_ppo.TurnCredit(*[[np.zeros(len(e.turns)) for e in played()]] * 3)
     reference = Reference(model, start()).logprobs(batch, 10**6)
-    old = recompute_logprobs(model, batch, 10**6)
+    old = recompute_logprobs(scale(beginner()[0], sampler), batch, 10**6)
     before = flat(model)
     measured = turn_ppo.update(
         learner,
@@ -97,25 +113,33 @@ def moved(**fields: Any) -> tuple[Tensor, dict[str, float]]:
     return flat(model) - before, measured
 
 
-def test_the_penalty_pulls_along_the_gradient_of_the_kl():
-    still, _ = moved()
+def scale(model: Any, factor: float) -> Any:
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(factor)
+    return model
+
+
+@pytest.mark.parametrize("sampler", [1.1, 1.15])  # the policy before its first step, another one
+def test_the_penalty_pulls_along_the_gradient_of_the_kl(sampler: float):
+    still, _ = moved(sampler)
     assert still.abs().max() == 0  # no advantage, no penalty
-    step, measured = moved(reference_kl=0.5)
+    step, measured = moved(sampler, reference_kl=0.5)
     model, style = beginner()
     batch = make_batch(played(), style)
     reference = recompute_logprobs(model, batch, 10**6)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1.1)
-    logprobs, _ = policy_logprobs(model, batch)
+    old = recompute_logprobs(scale(beginner()[0], sampler), batch, 10**6)
+    logprobs, _ = policy_logprobs(scale(model, 1.1), batch)
     gap = (logprobs - reference)[batch.policy_mask]
-    penalty = 0.5 * (gap**2 / 2).mean()
+    ratio = (logprobs.detach() - old)[batch.policy_mask].exp()
+    assert bool((ratio - 1).abs().max() > 0.05) == (sampler != 1.1)
+    penalty = 0.5 * (ratio * gap**2 / 2).mean()
     slopes = torch.autograd.grad(penalty, list(model.parameters()))
     expected = -0.1 * torch.cat([slope.flatten() for slope in slopes])
     assert expected.abs().max() > 1e-4
     torch.testing.assert_close(step, expected, atol=1e-6, rtol=1e-3)
     assert measured["loss/reference_kl"] == pytest.approx(
-        float((gap.neg().exp() - 1 + gap).detach().mean()), rel=1e-3
+        float((ratio * (gap.neg().exp() - 1 + gap)).detach().mean()), rel=1e-3
     )
 
 

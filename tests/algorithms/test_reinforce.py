@@ -102,6 +102,16 @@ def test_more_minibatches_than_episodes_are_no_mistake():
     credit = [np.ones(10), np.ones(10)]
     measured = reinforce.update(model, sgd(model), batch, credit, config, np.random.default_rng(0))
     assert measured["loss/grad_norm"] > 0
+    # the one step of one episode is as long as that of one minibatch
+    norms = []
+    for minibatches in (1, 5):
+        model, chat = beginner()
+        alone = make_batch(played(4, group_size=3)[:1], chat)
+        config = replace(CONFIG, minibatches=minibatches)
+        chance = np.random.default_rng(0)
+        measured = reinforce.update(model, sgd(model), alone, credit[:1], config, chance)
+        norms.append(measured["loss/grad_norm"])
+    assert norms[0] == approx(norms[1], rel=1e-5)
 
 
 def test_lora_trains_its_adapters_and_nothing_else():

@@ -1,3 +1,5 @@
+import dataclasses
+import importlib
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from algorithms import cli
+from algorithms.commands.training import ALGORITHMS
 
 ENV = "lmenvs/Microwave-v0"
 
@@ -90,6 +93,12 @@ def test_resuming_with_other_options_is_refused_and_changes_nothing(start, tmp_p
     err = capsys.readouterr().err
     assert "clip: 0.2 -> 0.3" in err and err.count("\n") == 1
     assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_algorithm_has_more_than_25_settings(name: str):
+    config = importlib.import_module(f"algorithms.{name}").Config
+    assert len(dataclasses.fields(config)) <= 25
 
 
 def test_a_folder_that_is_no_model_is_told_before_a_run_begins(tmp_path, capsys):

@@ -7,14 +7,16 @@ import torch
 from pytest import approx
 
 from agents.lm import LMPolicy
+from agents.models import load_model
 from agents.rollout import collect
-from algorithms import turn_ppo
+from algorithms import support, turn_ppo
 from algorithms.batch import TokenBatch, make_batch
-from algorithms.forward import recompute_logprobs
+from algorithms.forward import policy_logprobs, recompute_logprobs
+from algorithms.metrics import normalised
 from algorithms.mismatch import mismatch, sampler_logprobs
 from algorithms.turn_ppo import Config, Learner, TurnCredit, credit, judge
 from lmenvs.types import Action, Episode, Turn
-from tests.support.language import with_random_heads
+from tests.support.language import chat, model, policy, talk, with_random_heads
 from tests.support.training import MICROWAVE, beginner, flat, played, start, weights
 
 CONFIG = Config(discount=0.5, lam=0.5, epochs=1, minibatches=1)
@@ -109,6 +111,48 @@ def test_eight_micro_batches_of_one_equal_one_of_eight(minibatches: int):
     assert (flat(large.model) - flat(beginner()[0])).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("ratio", ["token", "turn"])
+def test_the_first_step_is_that_of_reinforce(ratio: str):
+    config = replace(CONFIG, ratio=ratio, max_norm=1e9)  # type: ignore[arg-type]
+    learner, _ = update(config, played(), sgd=0.1)
+    plain, batch = prepared(played(), config)
+    advantages = batch.spread(normalised(credited(plain, batch, played()).advantages_ET))
+    logprobs, _ = policy_logprobs(plain.model, batch)
+    objective = (advantages * logprobs).sum() / batch.policy_tokens
+    slopes = torch.autograd.grad(objective, list(plain.model.parameters()))
+    step = 0.1 * torch.cat([slope.flatten() for slope in slopes])
+    assert step.abs().max() > 1e-3
+    torch.testing.assert_close(flat(learner.model) - flat(plain.model), step, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_model_that_drops_units_in_its_own_training_drops_none_here(
+    lora_rank: int, tmp_path: Path
+):
+    made = model("gpt2")
+    assert made.config.resid_pdrop > 0 < made.config.attn_pdrop
+    chat().save(made, tmp_path)
+    learner = Learner(*load_model(tmp_path), replace(CONFIG, lora_rank=lora_rank))
+    episodes = [one.episode() for one in talk(policy(learner.model), ["a", "bee"], turns=3)]
+    batch = make_batch(episodes, learner.chat)
+    before = old(learner, batch)
+    for checkpointing in (False, True):
+        again, _ = policy_logprobs(learner.model, batch, checkpointing=checkpointing)
+        torch.testing.assert_close(again.detach(), before, atol=1e-5, rtol=0)
+        again.sum().backward()  # blocks that are computed again are so without dropping, too
+    first = learner.critic.encode(batch.ids, batch.lengths)
+    assert torch.equal(first, learner.critic.encode(batch.ids, batch.lengths))
+
+
+def test_fewer_episodes_than_minibatches_take_steps_of_the_usual_length():
+    norms = []
+    for minibatches in (1, 4):
+        config = replace(CONFIG, minibatches=minibatches)
+        _, measured = update(config, played(1), sgd=0.1)
+        norms.append((measured["loss/grad_norm"], measured["loss/critic_grad_norm"]))
+    assert norms[0] == approx(norms[1], rel=1e-4) and min(norms[0]) > 0
+
+
 def test_policy_and_critic_share_nothing():
     still, _ = update(replace(CONFIG, critic_learning_rate=0.0), played())
     moved, _ = update(CONFIG, played())
@@ -133,23 +177,22 @@ def test_lora_trains_its_adapters_and_saves_only_them(tmp_path: Path):
     config = Config(iterations=1, episodes=4, lora_rank=2, max_new_tokens=8)
     run = turn_ppo.train(MICROWAVE, start(), tmp_path / "run", config)
     kept = weights(run)
-    model = [name for name in kept if not name.startswith("state")]
-    assert model and all("lora_" in name for name in model)
-    assert any(kept[name].abs().max() > 0 for name in model if "lora_B" in name)
+    names = [name for name in kept if not name.startswith("state")]
+    assert names and all("lora_" in name for name in names)
+    assert any(kept[name].abs().max() > 0 for name in names if "lora_B" in name)
     assert not any("lora" in name for name in kept if name.startswith("state.critic."))
 
 
 def test_an_episode_that_fills_the_window_is_trained_to_its_last_token(tmp_path: Path):
-    model, chat = beginner()
+    language_model, style = beginner()
     episodes = played()
     longest = max(len(turn.action.prompt_ids) for one in episodes for turn in one.turns)
-    model.config.max_position_embeddings = chat.context = longest + 16
-    policy = LMPolicy(model, chat)
-    cut = collect(MICROWAVE, policy, range(8))
+    language_model.config.max_position_embeddings = style.context = longest + 16
+    cut = collect(MICROWAVE, LMPolicy(language_model, style), range(8))
     assert any(one.truncated and len(one.turns) < 5 for one in cut)
-    batch = make_batch(cut, chat)
+    batch = make_batch(cut, style)
     assert int(batch.lengths.max()) <= longest + 16
-    learner = Learner(model, chat, CONFIG)
+    learner = Learner(language_model, style, CONFIG)
     given = credited(learner, batch, cut)
     measured = turn_ppo.update(
         learner, batch, old(learner, batch), given, CONFIG, np.random.default_rng(0)
@@ -183,6 +226,25 @@ def test_the_policy_rests_once_it_moved_too_far():
     _, held = update(replace(moving, target_kl=1e-6), played())
     assert free["loss/resting"] == 0
     assert held["loss/resting"] == approx(3 / 4)  # the first step cannot have moved yet
+
+
+def test_a_policy_that_is_no_number_does_not_rest_but_stops_the_run():
+    learner, batch = prepared(played())
+    given = credited(learner, batch, played())
+    with torch.no_grad():
+        for weight in learner.model.lm_head.parameters():  # type: ignore[union-attr]
+            weight.mul_(torch.nan)
+    config = replace(CONFIG, minibatches=4)
+
+    def update_once() -> dict[str, float]:
+        chance = np.random.default_rng(0)
+        return turn_ppo.update(learner, batch, old(learner, batch), given, config, chance)
+
+    measured = update_once()
+    assert measured["loss/skipped_steps"] == 4 and measured["loss/resting"] == 0
+    with pytest.raises(support.Diverged, match="nan in 10 optimizer steps in a row"):
+        for _ in range(2):
+            update_once()
 
 
 def test_the_pace_falls_where_the_policy_rested_and_recovers():

@@ -96,9 +96,8 @@ def test_archers_critic_finds_the_true_advantages_of_a_language_model():
     )
     judged: list[tuple[float, float]] = []
     values: list[tuple[float, float]] = []
-    for one, judged_T, values_T in zip(
-        fresh, *archer_critic.judge(learner, fresh, ARCHER), strict=True
-    ):
+    said = archer_critic.judge(learner, fresh, ARCHER)
+    for one, judged_T, values_T in zip(fresh, said.advantages_ET, said.values_ET, strict=True):
         for t, turn in enumerate(one.turns):
             key = str(turn.state_key)
             values.append((values_T[t], solution.value(key, t)))
