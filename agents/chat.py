@@ -88,14 +88,27 @@ class Chat:
     def save(self, model: PreTrainedModel, folder: str | Path) -> None:
         """Write model and tokenizer as one folder that `from_pretrained` loads (LoRA: the
         adapter).
+
+        Raises:
+            ValueError: for weights that are not finite: nothing could go on from them.
         """
+        for name, weight in model.named_parameters():
+            if not bool(weight.isfinite().all()):
+                raise ValueError(
+                    f"expected finite weights, got others in {name}: the model has diverged; begin "
+                    "anew from an earlier checkpoint with a smaller learning rate"
+                )
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of sampled ids, without the stop token."""
+        return self.spoken(ids).rstrip()
+
+    def spoken(self, ids: Sequence[int]) -> str:
+        """The same with white space at its end: a line break may be what an answer stops at."""
         kept = [i for i in ids if i != self.stop_id]
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).lstrip()
 
     def encode_action(self, text: str) -> list[int]:
         """The ids of an action that no model sampled (a demonstration), the stop token included.

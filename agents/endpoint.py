@@ -128,7 +128,13 @@ class Endpoint:
     def _once(self, url: str, body: dict[str, Any]) -> httpx.Response | None:
         """One try; None where the conversation has outgrown the model's window."""
         try:
-            response = self._client.post(url, json=body)
+            address = httpx.URL(url)
+            login = (address.username, address.password) if address.userinfo else None
+            response = self._client.post(
+                address.copy_with(userinfo=b""),  # httpx writes the address into its log
+                json=body,
+                auth=login or httpx.USE_CLIENT_DEFAULT,
+            )
         except httpx.TimeoutException as error:
             raise _Passing(f"no answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:

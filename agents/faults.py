@@ -8,6 +8,10 @@ from .slots import Slot
 from .starts import Start
 
 
+class TooManyBroke(RuntimeError):
+    """So many episodes broke that the rollout was given up; the cause is the last one's."""
+
+
 class Faults:
     """What broke in one rollout.
 
@@ -56,7 +60,7 @@ class Faults:
         self._crashes.append(crash)
         self._count += 1
         if self._count > self._allowed:
-            raise RuntimeError(
+            raise TooManyBroke(
                 f"{self._label}: {self._count} episodes broke, expected at most {self._allowed}; "
                 f"mend the environment or leave these seeds out; the last was seed {start.seed}, "
                 f"noise {start.noise}, turn {turn}: {line}"

@@ -1,12 +1,13 @@
 """Loading causal language models and reading their insides (torch), LoRA adapters included."""
 
-import inspect
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.cache_utils import Cache
 from transformers.utils import logging as transformers_logging
 
 from .chat import Chat
@@ -18,7 +19,25 @@ transformers_logging.disable_progress_bar()
 
 def context_of(model: PreTrainedModel) -> int:
     """The longest sequence, in tokens, that the model can read."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
+    return int(getattr(decoder(model).config, "max_position_embeddings", None) or 1 << 20)
+
+
+def attention_widths(model: PreTrainedModel) -> tuple[int, int]:
+    """How wide all query heads of a layer are together, and all key heads.
+
+    Raises:
+        ValueError: where layers differ in that.
+    """
+    config = decoder(model).config
+    try:
+        heads = int(config.num_attention_heads)
+        width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+        return heads * width, int(getattr(config, "num_key_value_heads", None) or heads) * width
+    except RuntimeError as error:  # Transformers': such a configuration has no one answer
+        raise ValueError(
+            f"{type(model).__name__} has layers with heads of different widths; use another model, "
+            "or one that is served over HTTP"
+        ) from error
 
 
 def hidden_states(model: PreTrainedModel, ids: Tensor, **kwargs: object) -> Tensor:
@@ -50,6 +69,19 @@ def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     return logits
 
 
+def next_logits(
+    model: PreTrainedModel, ids: Tensor, positions: Tensor, cache: Cache, last: Tensor | slice
+) -> Tensor:
+    """Read a flat row of tokens [N] into a cache; the logits behind the last ones [rows, V]."""
+    hidden = decoder(model)(
+        input_ids=ids[None],
+        position_ids=positions[None],
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    return head_logits(model, hidden[0, last])
+
+
 def has_window(model: PreTrainedModel) -> bool:
     """Whether some layer looks back over a window only; a mask of our own would have to know it."""
     config = decoder(model).config
@@ -59,55 +91,11 @@ def has_window(model: PreTrainedModel) -> bool:
     return bool(getattr(config, "sliding_window", None))
 
 
-def refuse_unsupported(model: PreTrainedModel) -> None:
-    """Stop with one line where cached rows of different lengths would not be exact.
-
-    Raises:
-        ValueError: for encoder-decoder models, and for attention that the cache cannot serve.
-    """
-    name = type(model).__name__
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise ValueError(f"{name} is an encoder-decoder; expected a causal language model")
-    config = decoder(model).config
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if unknown := kinds - {"full_attention", "sliding_attention"}:
-        raise ValueError(
-            f"{name} has layers of {', '.join(sorted(unknown))}, whose state cannot be kept for "
-            "rows of different lengths here; use a model with full or sliding-window attention"
-        )
-    if not getattr(decoder(model), "_supports_attention_backend", False):
-        raise ValueError(
-            f"{name} brings its own attention; expected one that uses Transformers' attention "
-            "interface; use another model, or one that is served over HTTP"
-        )
-    if getattr(config, "attn_logit_softcapping", None) is not None:
-        raise ValueError(
-            f"{name} bends attention scores (attn_logit_softcapping), which fast attention does "
-            "not; use a model without that"
-        )
-    if config._attn_implementation != "sdpa":
-        raise ValueError(
-            f"{name} runs {config._attn_implementation!r} attention, which reads another kind of "
-            'mask; load it with attn_implementation="sdpa"'
-        )
-    places = inspect.signature(decoder(model).forward).parameters
-    if "position_ids" not in places or getattr(config, "alibi", False):
-        raise ValueError(
-            f"{name} takes no position_ids, which rows of different lengths need here; use a model "
-            "with rotary or learned positions"
-        )
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") in ("dynamic", "longrope"):
-        raise ValueError(
-            f"{name} rotates every position by the longest row of a batch "
-            f"({rope['rope_type']} scaling); use a model whose rotation depends on the place alone"
-        )
-
-
 def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, Chat]:
     """Load a causal LM and its conversation format from a folder or hub id; LoRA folders too.
 
-    A run's `--out` folder stands for its checkpoint.
+    A run's `--out` folder stands for its checkpoint. Weights are read from safetensors only: a
+    pickle could run code, and so could a Python file beside the weights.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -115,20 +103,32 @@ def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreT
     """
     path = model_folder(str(path))
     folder = Path(path)
+    _refuse_pickles(folder)
+    safe: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         if (folder / "adapter_config.json").exists():
             from peft import AutoPeftModelForCausalLM
 
-            model = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=True)
+            model = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=True, **safe)
         else:
             # an absolute name, so that an adapter saved later finds its base from anywhere
             name = str(folder.resolve()) if folder.exists() else path
-            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or torch.float32)
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or torch.float32, **safe)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"cannot load a causal language model from {path}: {reason}") from error
     return model.eval(), Chat(tokenizer, context_of(model))
+
+
+def _refuse_pickles(folder: Path) -> None:
+    pickles = [file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"))]
+    weights = [name for name in pickles if name.startswith(("pytorch_model", "adapter_model"))]
+    if weights and not any(folder.glob("*model*.safetensors")):
+        raise ValueError(
+            f"{folder / min(weights)}: expected weights in safetensors, got a pickle, which could "
+            "run code and is not read; load it where you trust it and save_pretrained it again"
+        )
 
 
 def with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:

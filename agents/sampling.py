@@ -23,7 +23,7 @@ class Sampling:
     stop: tuple[str, ...] = ()  # an answer ends before the first of these texts
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not self.temperature >= 0:  # which is false for nan, too
             raise ValueError(f"temperature {self.temperature}; expected 0 (greedy) or more")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k {self.top_k}; expected 1 or more, or None")

@@ -98,7 +98,10 @@ def hidden_values(text: str) -> str:
 def _of_environment() -> list[str]:
     """What the environment variables named like a key hold, the longest first."""
     found = {
-        value for name, value in os.environ.items() if len(value) >= _SHORTEST and _is_secret(name)
+        value
+        for name, value in os.environ.items()
+        # PWD is where the shell stands, no password: most paths begin with it
+        if len(value) >= _SHORTEST and name != "PWD" and _is_secret(name)
     }
     return sorted(found, key=len, reverse=True)
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -49,9 +50,14 @@ def write_checkpoint(
         try:
             write_state(new, state)  # first: what it refuses costs nothing
             save_model(new)
-            sizes = {file.name: file.stat().st_size for file in new.iterdir() if file.is_file()}
+            files = [file for file in new.iterdir() if file.is_file()]
             force_to_disk(new)
-            whole = {"iteration": state["iteration"], **progress, "files": sizes}
+            whole = {
+                "iteration": state["iteration"],
+                **progress,
+                "files": {file.name: file.stat().st_size for file in files},
+                "sums": {file.name: _sum(file) for file in files},
+            }
             write_whole(new / PROGRESS, json.dumps(whole))
         except BaseException:
             _remove(new)  # half a checkpoint only takes up space
@@ -140,17 +146,40 @@ def read_progress(run: Path) -> dict[str, Any]:
     file = folder / PROGRESS
     try:
         progress = json.loads(file.read_text(encoding="utf-8"))
+        _check_logs(progress)
+        sums = progress.get("sums", {})  # absent in checkpoints of older versions
         for name, size in progress["files"].items():
             file = folder / name
             if file.stat().st_size != size:
                 raise ValueError(f"{file.stat().st_size} bytes instead of {size}")
+            if name in sums and _sum(file) != sums[name]:
+                raise ValueError("its bytes have changed since it was written")
         return cast("dict[str, Any]", progress)
+    except PermissionError:
+        raise  # it may well be whole
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else error
         raise ValueError(
             f"{file}: expected a whole checkpoint, got a torn or foreign one ({reason}); "
             f"{remedy(run)}"
         ) from error
+
+
+def _check_logs(progress: Mapping[str, Any]) -> None:
+    """Refuse what would cut the logs elsewhere than a checkpoint does."""
+    numbers = [progress["seconds"], progress["iteration"], *progress["sizes"].values()]
+    for number in numbers:
+        if not isinstance(number, int | float) or number < 0:
+            raise ValueError(f"{number!r} where a count belongs")
+
+
+def _sum(file: Path) -> int:
+    """The CRC-32 of a file: safetensors would read a flipped bit as a weight like any other."""
+    found = 0
+    with file.open("rb") as whole:
+        while block := whole.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def remedy(run: Path) -> str:

@@ -7,6 +7,7 @@ LMENVS_DEBUG=1 a mistake shows its traceback. Subcommands are imported when they
 
 import contextlib
 import difflib
+import errno
 import importlib
 import inspect
 import io
@@ -19,8 +20,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from agents.faults import TooManyBroke
 from agents.secrets import masked, masked_arguments
 from agents.threads import set_threads
+from lmenvs.lines import reason_and_remedy
 from lmenvs.version import __version__
 
 EXTRAS = {
@@ -70,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # this process is the command's own
         sys.excepthook = show_without_secrets
     try:
+        _refuse_other_bytes(given)
         set_threads()  # before a subcommand imports torch
         code = _dispatch(given)
         sys.stdout.flush()  # at the interpreter's end it would be too late to answer an error
@@ -84,6 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"lmenvs: {explain(mistake)}", file=sys.stderr)
         return 2
+    except TooManyBroke as broken:
+        if os.environ.get("LMENVS_DEBUG"):
+            raise
+        print(f"lmenvs: {explain(broken)}; LMENVS_DEBUG=1 shows where", file=sys.stderr)
+        return 1
+
+
+def _refuse_other_bytes(given: Sequence[str]) -> None:
+    """Names that are not UTF-8 could be neither recorded nor printed, at the end of the work."""
+    for argument in given:
+        if not argument.isascii() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+            shown = argument.encode("utf-8", "backslashreplace").decode()
+            raise ValueError(f"expected arguments in UTF-8, got {shown!r}; rename the file")
 
 
 def _dispatch(given: list[str]) -> int:
@@ -182,6 +199,12 @@ def explain(mistake: Exception) -> str:
         if package in EXTRAS:
             extra, why = EXTRAS[package]
             return f"{package} is not installed, and {why}; pip install 'lmenvs[{extra}]'"
+    # what the system says of a file has no remedy yet; errors that were explained have no strerror
+    if isinstance(mistake, OSError) and mistake.strerror and mistake.errno is not None:
+        if mistake.filename is not None:
+            return masked(f"{mistake.filename}: {reason_and_remedy(mistake.errno)}")
+        if mistake.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            return f"cannot write the output: {reason_and_remedy(mistake.errno)}"
     return masked(" ".join(str(mistake).split())) or type(mistake).__name__
 
 

@@ -32,6 +32,7 @@ from .checkpoints import (
     write_whole,
 )
 from .credit.returns import Numbers
+from .locks import FolderLock, lock_folder
 from .provenance import commit, machine, memory, versions
 
 _LOGS = ("metrics.jsonl", "episodes.jsonl", "credit.jsonl")
@@ -74,8 +75,9 @@ class Phases:
 class Run:
     """One run's folder, made by `open_run`: files grow at their ends, checkpoints are swapped."""
 
-    def __init__(self, path: Path, seconds: float, keep: int = 2):
+    def __init__(self, path: Path, seconds: float, keep: int = 2, lock: FolderLock | None = None):
         self.path = path
+        self._lock = lock  # no other process may go on with this run meanwhile
         self._keep = keep
         self.logged: Mapping[str, float] = {}  # the last line of metrics
         self._began = time.monotonic() - seconds
@@ -170,20 +172,23 @@ def open_run(
     `keep_checkpoints` stay: `checkpoints/`, and under `earlier/` those before it.
 
     Raises:
-        ValueError: if the folder holds anything and `resume` is not given, or if it holds a run
-            with another configuration; nothing is changed then.
+        ValueError: if the folder holds anything and `resume` is not given, if it holds a run with
+            another configuration, or if another process works in it; nothing is changed then.
     """
     if keep_checkpoints < 1:
         raise ValueError(f"keep_checkpoints = {keep_checkpoints}; expected an integer >= 1")
     path = Path(out)
     plain = masked_data(json.loads(json.dumps(dict(config), default=_jsonable)))
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
-    if _unused(path):
+    try:
+        unused = _unused(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if unused:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(path, error) from error
+        lock = lock_folder(path)
         record = {
             "config": plain,
             "versions": versions(),
@@ -192,20 +197,39 @@ def open_run(
             "machine": machine(),
         }
         write_whole(path / "config.json", json.dumps(record, indent=2) + "\n")
-        return Run(path, 0.0, keep_checkpoints)
+        return Run(path, 0.0, keep_checkpoints, lock)
     if not resume:
         raise ValueError(
             f"--out {path}: expected an empty folder, got one that holds a run or other files; "
             "choose another folder (a training run goes on with --resume)"
         )
     _check_same(path, plain)
+    lock = lock_folder(path)
     recover(path)
-    return Run(path, _rewind(path), keep_checkpoints)
+    return Run(path, _rewind(path), keep_checkpoints, lock)
 
 
 def _unused(path: Path) -> bool:
-    """Whether a run may begin here: nothing there, or a run that failed before it did anything."""
-    return not path.exists() or all(file.name == "config.json" for file in path.iterdir())
+    """Whether a run may begin here: nothing there, or a run that ended before it did anything.
+
+    Raises:
+        ValueError: if a file is there.
+        OSError: if the system does not let anybody look.
+    """
+    if not path.exists():
+        return True
+    if not path.is_dir():
+        raise ValueError(f"--out {path}: expected a folder, got a file; name another folder")
+    files = {file.name for file in path.iterdir()} - {"config.json.part"}  # of one that was killed
+    return not files or (files == {"config.json"} and _is_record(path / "config.json"))
+
+
+def _is_record(file: Path) -> bool:
+    """Whether a run wrote this config.json; somebody else's must stay as it is."""
+    try:
+        return {"config", "versions", "command"} <= json.loads(file.read_text("utf-8")).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -222,8 +246,10 @@ def read_config(path: Path) -> dict[str, Any]:
         )
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        return cast("dict[str, Any]", {"config": record["config"], **record})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        if not isinstance(record["config"], dict):
+            raise TypeError(f"config is {type(record['config']).__name__}")
+        return cast("dict[str, Any]", record)
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: expected the configuration of a run, got something else ({error}); "
             "name another folder"
@@ -232,6 +258,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _check_same(path: Path, config: Mapping[str, object]) -> None:
     before = read_config(path)["config"]
+    kinds = [one.get("algorithm", one.get("command")) for one in (before, config)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"--resume {path}: expected a run of {kinds[1]}, got one of {kinds[0]}; "
+            "choose another --out"
+        )
     names = sorted(n for n in {*before, *config} if before.get(n) != config.get(n))
     if names:
         differences = ", ".join(f"{n}: {before.get(n)!r} -> {config.get(n)!r}" for n in names)

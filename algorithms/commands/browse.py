@@ -7,17 +7,20 @@ from typing import Annotated
 
 import tyro
 
-from agents.secrets import masked
+from agents.secrets import hidden_values, masked
 from lmenvs.lines import write_lines
 from lmenvs.references import references
 from lmenvs.registration import TABLE
 from lmenvs.spec import EnvSpec
-from lmenvs.types import Episode, write_episodes
+from lmenvs.types import Episode, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """Show the environments, their turn limits, return ranges and tags.
+    """Show the environments, their turn limits, return ranges, reference scores and tags.
+
+    A score that was measured has its standard error behind +-; `python -m lmenvs.measuring ID`
+    measures it again. --json has the scores for other arguments, their sources and commands too.
 
     Examples:
       lmenvs list
@@ -95,7 +98,7 @@ def _row(spec: EnvSpec) -> dict[str, object]:
 
 
 def _table(specs: list[EnvSpec]) -> str:
-    head = ("id", "turns", "return", "min / average / max", "tags", "what")
+    head = ("id", "turns", "return", "min / average / max / expert", "tags", "what")
     rows: list[tuple[str, ...]] = [head]
     for spec in specs:
         low, high = spec.return_range
@@ -113,11 +116,14 @@ def _table(specs: list[EnvSpec]) -> str:
 
 
 def _scores(spec: EnvSpec) -> str:
-    """The scores that a normalised one is computed from, of the first arguments that have them."""
+    """The scores that a normalised one is computed from and the expert's, of the first arguments
+    that have them.
+    """
+    names = ("min", "average", "max", "expert")
     for env in dict.fromkeys([spec.id, *spec.references, *spec.measures]):
         known = references(env)
-        if {"min", "average", "max"} <= set(known):
-            shown = " / ".join(f"{known[name].value:.4g}" for name in ("min", "average", "max"))
+        if set(names) <= set(known):
+            shown = " / ".join(known[name].shown(4) for name in names)
             return shown + env.removeprefix(spec.id).replace("?", " ?", 1)
     return "-"
 
@@ -134,11 +140,12 @@ def play(options: Play) -> int:
     episodes = collect(options.env, options.policy, [options.seed], max_turns=limit)
     # whoever played has seen all but the last answer
     human = options.policy == "human"
-    print(episodes[0].final_observation if human else transcript(episodes[0]))
+    said = episodes[0].final_observation if human else transcript(episodes[0])
+    print(hidden_values(said))
     print(_ending(episodes[0]))
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_episodes(options.out, [replace(e, env=masked(e.env)) for e in episodes])
+        shown = [to_json(replace(episode, env=masked(episode.env))) for episode in episodes]
+        write_new(options.out, hidden_values("\n".join(shown)))
     return 0
 
 

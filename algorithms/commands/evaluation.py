@@ -72,6 +72,10 @@ def evaluate(options: Evaluate) -> int:
     from agents import make_policy, rollout
 
     names = split_names(options.env)
+    if not names:
+        raise ValueError("--env names no environment; `lmenvs list` shows the ids")
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed}; expected an integer >= 0")
     for name in names:
         make(name).close()  # a mistake in the last name should not cost the time of the others
     policy = make_policy(options.policy)
@@ -134,7 +138,7 @@ def print_scores(results: Sequence[dict[str, Any]]) -> None:
                     str(result["n"]),
                     _estimate(result["success"], percent=True),
                     _estimate(result["return"]),
-                    _score(env, result["return"]["mean"]),
+                    _score(env, result["return"]),
                     f"{result['turns']:.1f}",
                     f"{100 * result['invalid']:.1f} %",
                 )
@@ -145,10 +149,12 @@ def print_scores(results: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _score(env: str, value: float) -> str:
+def _score(env: str, estimate: dict[str, float]) -> str:
     """The return on the scale 0, 50, 100 = minimum, average, maximum, where these are known."""
-    known = {"min", "average", "max"} <= set(references(env))
-    return f"{scores.normalise(env, value):.1f}" if known else "-"
+    if not {"min", "average", "max"} <= set(references(env)):
+        return "-"
+    mean, low, high = (scores.normalise(env, estimate[name]) for name in ("mean", "low", "high"))
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _estimate(estimate: dict[str, float], *, percent: bool = False) -> str:

@@ -1,10 +1,10 @@
 """What a report says, read from run folders: configuration, curves, scores, transcripts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from agents.secrets import masked, masked_data
 from lmenvs.lines import read_lines
@@ -12,6 +12,7 @@ from lmenvs.types import Episode, read_episodes
 
 from ..runs import read_config
 
+Parsed = TypeVar("Parsed")
 GREEDY = (" greedy", "-greedy", "_greedy", "/greedy", " (greedy)", "?temperature=0")
 
 
@@ -66,39 +67,47 @@ def read_run(folder: Path) -> RunRecord:
     return RunRecord(
         name=folder.resolve().name,
         record=masked_data(record),
-        metrics=tuple(_json_lines(folder / "metrics.jsonl")),
+        metrics=tuple(_lines(folder / "metrics.jsonl", _json_object)),
         episodes=tuple(replace(episode, env=masked(episode.env)) for episode in played),
-        credit={
-            line["episode"]: Credit(
-                tuple(line["advantages"]), tuple(line["values"]) if line["values"] else None
-            )
-            for line in _json_lines(folder / "credit.jsonl")
-        },
+        credit=dict(_lines(folder / "credit.jsonl", _credit)),
         results=tuple(masked_data(_results(folder / "summary.json"))),
     )
 
 
-def _json_lines(file: Path) -> list[dict[str, Any]]:
-    return list(read_lines(file, _json_object)) if file.is_file() else []
+def _lines(file: Path, parse: Callable[[str], Parsed]) -> list[Parsed]:
+    return list(read_lines(file, parse)) if file.is_file() else []
+
+
+def _credit(line: str) -> tuple[str, Credit]:
+    found = _json_object(line)
+    try:
+        values = tuple(found["values"]) if found["values"] else None
+        return str(found["episode"]), Credit(tuple(found["advantages"]), values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"expected an episode's advantages and values, got {error!r}") from error
 
 
 def _json_object(line: str) -> dict[str, Any]:
     try:
-        return json.loads(line)
+        found = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"expected one JSON object, got a broken one: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"expected one JSON object, got {type(found).__name__}")
+    return cast("dict[str, Any]", found)
 
 
 def _results(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        return result_rows(json.loads(file.read_text(encoding="utf-8")), file)
-    except json.JSONDecodeError as error:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(
             f"{file}: expected the summary of an evaluation, got broken JSON ({error}); "
             "evaluate again"
         ) from error
+    return result_rows(summary, file)
 
 
 def result_rows(summary: dict[str, Any], file: Path) -> list[dict[str, Any]]:

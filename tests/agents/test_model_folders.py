@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,33 @@ def test_fresh_adapters_change_nothing_and_are_all_that_is_trained():
     assert full_logprobs(adapted, IDS) == approx(full_logprobs(model(), IDS), abs=1e-6)
     trained = [name for name, weight in adapted.named_parameters() if weight.requires_grad]
     assert trained and all("lora_" in name for name in trained)
+
+
+class Evil:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.file,))
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_weights_in_a_pickle_are_refused_unread(folder: Path, tmp_path: Path, kind: str):
+    copy, touched = tmp_path / "copy", tmp_path / "touched"
+    if kind == "adapter":
+        base, chat = load_model(folder)
+        chat.save(with_lora(base, rank=2), copy)
+    else:
+        shutil.copytree(folder, copy)
+    (weights,) = copy.glob("*.safetensors")
+    weights.unlink()
+    name = "pytorch_model.bin" if kind == "model" else "adapter_model.bin"
+    torch.save({"weight": Evil(touched)}, copy / name)
+    with pytest.raises(ValueError, match=rf"{name}: expected weights in safetensors, got a pickle"):
+        load_model(copy)
+    assert not touched.exists()
 
 
 def _without_tokenizer(path: Path) -> None:

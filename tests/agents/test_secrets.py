@@ -84,6 +84,12 @@ def test_the_values_of_secret_variables_are_known(name: str, monkeypatch: pytest
     assert masked("a dummy text") == "a dummy text" == hidden_values("a dummy text")
 
 
+def test_the_working_directory_is_no_password(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PWD", "/home/me/project")
+    said = "train --model /home/me/project/runs/start"
+    assert masked(said) == said == hidden_values(said) == masked_data(said)
+
+
 def test_data_keeps_what_only_looks_like_a_secret():
     text = '{"observation": "The key=blue and the password=open lie here."}'
     assert hidden_values(text) == text

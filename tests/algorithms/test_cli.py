@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from algorithms import cli
+from algorithms.commands.evaluation import print_scores
 from algorithms.commands.training import ALGORITHMS
 from lmenvs import TABLE
+from lmenvs.references import references
 from lmenvs.types import read_episodes
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,19 @@ def test_list_shows_every_id_and_json_can_be_read(capsys):
     assert "exact" in refused(capsys, "list", "--tag", "exakt")
 
 
+def test_list_shows_reference_scores_their_errors_and_what_measures_them(capsys):
+    name = "lmenvs/ContextualBandit-v0"
+    _, table, _ = run(capsys, "list", "--tag", "bandit")
+    row = next(line for line in table.splitlines() if line.startswith(f"{name} "))
+    known = references(name)
+    shown = [f"{known[n].value:.4g} +- {known[n].error:.2g}" for n in ("min", "average", "max")]
+    assert " / ".join([*shown, known["expert"].shown(4)]) in row
+    _, text, _ = run(capsys, "list", "--json", "--tag", "bandit")
+    rows = {row["id"]: row["references"][row["id"]] for row in json.loads(text)}
+    assert rows[name]["expert"]["command"] == f"python -m lmenvs.measuring {name}"
+    assert rows["lmenvs/BernoulliBandit-v0"]["max"]["command"] is None  # by arithmetic
+
+
 def test_play_shows_every_turn_and_writes_the_episode(capsys, tmp_path):
     file = tmp_path / "e.jsonl"
     code, out, _ = run(capsys, "play", MICROWAVE, "--out", str(file))
@@ -112,6 +127,13 @@ def test_eval_writes_configuration_scores_episodes_and_a_report(evaluations):
     ]
     seeds = [e.seed for e in read_episodes(folder / "episodes.jsonl")]
     assert sorted(seeds) == sorted(2 * list(range(12)))
+
+
+def test_a_score_is_the_normalised_return_with_its_interval(capsys):
+    estimate = {"mean": 0.375, "low": -1.0, "high": 1.0}
+    result = {"env": MICROWAVE, "policy": "p", "n": 2, "turns": 3.0, "invalid": 0.0}
+    print_scores([{**result, "success": estimate, "return": estimate}])
+    assert "50.0 [0.0, 100.0]" in capsys.readouterr().out
 
 
 def test_eval_refuses_a_folder_that_holds_another_run(capsys, evaluations):
@@ -172,6 +194,15 @@ MAZE = "--env lmenvs/Maze-v0"
         ("play lmenvs/Maze-v0 --sed 3", "did you mean --seed?"),
         ("eval {maze} --policy random", "--out"),
         ("eval {maze} --policy random --episodes 0 --out {out}", "episodes"),
+        ("eval {maze} --policy random --seed -1 --out {out}", "--seed -1; expected"),
+        ("eval --env , --policy random --out {out}", "no environment"),
+        ("eval {maze} --policy random --out \udcff", "in UTF-8, got '\\\\udcff'; rename"),
+        ("list --out {file}/a", "choose a folder; a file is in its place"),
+        ("play lmenvs/Maze-v0 --max-turns 1 --out {long}", "too long; choose a shorter name"),
+        ("compare {long} {long}", "too long; choose a shorter name"),
+        ("bench env --seconds nan", "seconds = nan"),
+        ("pretrain {maze} --out {out} --heads 3", "heads that divide hidden"),
+        ("pretrain {maze} --out {out} --demonstrations {file}/a", "a file is in its place"),
         ("eval {maze} --policy hf:no/such/folder --out {out}", "no/such/folder"),
         ("eval --env lmenvs/Maze-v0,lmenvs/Nope-v0 --policy random --out {out}", "lmenvs/Nope-v0"),
         ("eval {maze} --policy openai:m@http://127.0.0.1:9/v1 --out {out}", "127.0.0.1:9"),
@@ -183,7 +214,10 @@ MAZE = "--env lmenvs/Maze-v0"
 )  # fmt: skip
 def test_bad_input_gets_one_line_and_leaves_nothing_behind(capsys, tmp_path, arguments, says):
     out = tmp_path / "out"
-    assert says in refused(capsys, *arguments.format(out=out, maze=MAZE).split())
+    (file := tmp_path / "file").write_text("mine")
+    given = {"out": out, "maze": MAZE, "file": file, "long": tmp_path / ("x" * 300)}
+    assert says in refused(capsys, *arguments.format(**given).split())
+    assert file.read_text() == "mine" and len(list(tmp_path.iterdir())) <= 2
     assert not out.exists() or not any(f.name != "config.json" for f in out.iterdir())
 
 

@@ -74,6 +74,18 @@ def test_training_stops_where_most_episodes_break(name: str, tmp_path: Path, bre
         train(MICROWAVE, model, tmp_path / "run", config)  # type: ignore[arg-type]
 
 
+def test_the_command_tells_in_one_line_that_an_environment_is_broken(
+    tmp_path: Path, breaking: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(start())
+    breaking(Dead)
+    arguments = ["train", "turn_ppo", "--env", MICROWAVE, "--model", model, "--episodes", "4"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"lmenvs: {MICROWAVE}: 3 episodes broke, expected at most 2; mend")
+    assert line.endswith("RuntimeError: the fuse blew; LMENVS_DEBUG=1 shows where")
+
+
 def test_the_command_line_steps_environments_in_processes(tmp_path: Path) -> None:
     options = ["--env", MICROWAVE, "--policy", "random", "--episodes", "6"]
     workers = ["--env-workers", "1", "--step-timeout", "60"]

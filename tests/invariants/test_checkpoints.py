@@ -1,56 +1,21 @@
-"""A crash between any two calls to the system leaves a whole checkpoint; so does a full disk."""
+"""A crash between any two calls to the system leaves a whole checkpoint."""
 
-import errno
 import json
 import os
-import resource
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from agents.lm import load_policy
-from agents.models import load_model
 from algorithms import checkpoints, support
-from tests.support.killing import server, train_on_a_small_disk
-from tests.support.training import start
+from tests.support.runs import in_child, step
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="dies in forked processes")
 # what the interpreter announces before it changes a file or a folder
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
-
-
-def model(value: int) -> Callable[[Path], None]:
-    """Saves what stands for a model: two files and a folder."""
-
-    def save(folder: Path) -> None:
-        (folder / "config.json").write_text(str(value))
-        (folder / "parts").mkdir()
-        (folder / "parts" / "weights").write_text(str(value))
-
-    return save
-
-
-def step(run: support.Run, value: int) -> None:
-    run.log(value, {"rollout/success": value})
-    run.save(model(value), {"iteration": value, "step": torch.tensor([value])})
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """The exit code of a forked process that does the work."""
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)  # as a kill would end it: nothing is closed or cleaned
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def assert_whole(path: Path, expected: set[int]) -> int:
@@ -161,6 +126,41 @@ def test_a_damaged_checkpoint_names_the_one_before_which_then_resumes(tmp_path: 
     assert assert_whole(tmp_path, {2}) == 2
 
 
+@pytest.mark.parametrize("name", ["trainer.safetensors", "weights"])
+def test_a_flipped_bit_is_noticed(name: str, tmp_path: Path):
+    run = support.open_run(tmp_path, {})
+
+    def save(folder: Path) -> None:
+        (folder / "weights").write_bytes(bytes(100))
+
+    run.save(save, {"iteration": 1, "step": torch.zeros(100)})
+    file = tmp_path / "checkpoints" / name
+    whole = bytearray(file.read_bytes())
+    whole[-8] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(ValueError, match=f"{name}: .*bytes have changed since it was written"):
+        support.open_run(tmp_path, {}, resume=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"files": {}}',
+        '{"files": {}, "iteration": "x", "seconds": 1, "sizes": {}}',
+        '{"files": {}, "iteration": 1, "seconds": 1, "sizes": {"metrics.jsonl": -4}}',
+    ],
+)
+def test_a_foreign_progress_file_is_one_line_and_cuts_nothing(text: str, tmp_path: Path):
+    step(support.open_run(tmp_path, {}), 1)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    (tmp_path / "checkpoints" / "progress.json").write_text(text)
+    with pytest.raises(ValueError, match=r"progress\.json: expected a whole checkpoint") as caught:
+        support.open_run(tmp_path, {}, resume=True)
+    assert "\n" not in str(caught.value) and (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
 def test_a_trainer_state_that_is_a_pickle_is_refused_and_left(tmp_path: Path):
     step(support.open_run(tmp_path, {}), 1)
     (tmp_path / "checkpoints" / "trainer.pt").write_bytes(b"cos\nsystem\n(S'touch x'\ntR.")
@@ -177,103 +177,3 @@ def test_a_model_that_no_trainer_left_is_no_checkpoint_and_is_kept(tmp_path: Pat
     assert run.load_state() is None
     step(run, 1)
     assert (tmp_path / "earlier" / "0" / "config.json").read_text() == "years of work"
-
-
-def disk_usage(folder: Path) -> list[int]:
-    return sorted({file.stat().st_size for file in folder.rglob("*") if file.is_file()})
-
-
-def test_a_file_that_does_not_fit_leaves_the_last_checkpoint_and_a_clear_line(tmp_path: Path):
-    language_model, chat = load_model(start())
-    path = tmp_path / "run"
-    run = support.open_run(path, {})
-
-    def save(iteration: int, into: support.Run = run) -> None:
-        state = {"iteration": iteration, "weights": torch.zeros(20_000)}
-        into.save(lambda folder: chat.save(language_model, folder), state)
-
-    save(1)
-    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    sizes = disk_usage(path / "checkpoints")
-    tried = sorted({size - 1 for size in sizes if size > 1} | {sizes[-1] // 2})
-    assert len(tried) > 4
-
-    def refused(limit: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        with pytest.raises(OSError) as caught:
-            save(2)
-        said = str(caught.value)
-        assert caught.value.errno == errno.EFBIG and "\n" not in said
-        assert "File too large; allow larger files (ulimit -f)" in said
-        assert said.endswith("--resume goes on from the last checkpoint, which is kept")
-
-    for limit in tried:
-        assert in_child(lambda limit=limit: refused(limit)) == 0
-        assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
-    load_policy(str(path))
-    save(2, support.open_run(path, {}, resume=True))  # there is space again
-    state = support.open_run(path, {}, resume=True).load_state()
-    assert state is not None and state["iteration"] == 2
-
-
-def test_training_on_a_full_disk_ends_in_one_line_and_goes_on_when_there_is_space(tmp_path: Path):
-    out, said = tmp_path / "run", tmp_path / "said"
-    model = str(start())
-    largest = max(file.stat().st_size for file in (start() / "checkpoints").iterdir())
-    for limit, expected in ((largest - 1, 2), (1 << 30, 0)):
-        child = server().Process(
-            target=train_on_a_small_disk, args=(limit, model, str(out), str(said))
-        )
-        child.start()
-        child.join(120)
-        assert child.exitcode == expected, said.read_text()
-        if expected:
-            (line,) = [line for line in said.read_text().splitlines() if "lmenvs: " in line]
-            assert "File too large; allow larger files (ulimit -f) and go on; nothing was" in line
-            assert "Traceback" not in said.read_text()
-    rows = [json.loads(row) for row in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [row["iteration"] for row in rows] == [0, 1]
-
-
-def test_a_checkpoint_that_cannot_be_made_says_that_there_is_none(tmp_path: Path):
-    run = support.open_run(tmp_path, {})
-    (tmp_path / "checkpoints.new").write_text("in the way")
-    with pytest.raises(OSError, match=r"cannot write .*checkpoints.new: .*; nothing was kept yet"):
-        run.save(model(1), {"iteration": 1})
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("name", ["metrics.jsonl", "episodes.jsonl", "credit.jsonl"])
-def test_a_log_on_a_full_disk_is_named_and_the_checkpoint_stays(name: str, tmp_path: Path):
-    run = support.open_run(tmp_path, {})
-    step(run, 1)
-    (tmp_path / name).unlink(missing_ok=True)
-    (tmp_path / name).symlink_to("/dev/full")
-    with pytest.raises(OSError, match=f"cannot write .*{name}: No space left on device; free"):
-        run.log(2, {})
-        run.credit([("e", [0.5], None)])
-        run.episodes([_episode()])
-    (tmp_path / name).unlink()
-    state = support.open_run(tmp_path, {}, resume=True).load_state()
-    assert state is not None and state["iteration"] == 1
-
-
-def _episode() -> Any:
-    from lmenvs.types import Action, Episode, Turn
-
-    turn = Turn("a room", Action("go east"), 1.0)
-    return Episode("e", "lmenvs/X-v0", 0, "all", "play", (turn,), "end", True, False, True)
-
-
-@pytest.mark.parametrize("where", ["a file in its place", "no permission"])
-def test_a_folder_that_cannot_be_made_is_one_line(where: str, tmp_path: Path):
-    if where == "no permission":
-        if os.geteuid() == 0:
-            pytest.skip("root may write anywhere")
-        tmp_path.chmod(0o500)
-    else:
-        (tmp_path / "runs").write_text("mine")
-    with pytest.raises((OSError, ValueError)) as caught:
-        support.open_run(tmp_path / "runs" / "a", {})
-    assert "choose" in str(caught.value) and "\n" not in str(caught.value)
-    tmp_path.chmod(0o700)

@@ -1,5 +1,8 @@
 """Numbers that are not finite are passed over and counted, and in the end told; nothing is lost."""
 
+import importlib
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from algorithms import behaviour_cloning, cli, reinforce, support
 from algorithms.batch import make_batch
+from algorithms.commands.training import ALGORITHMS
 from tests.support.language import interrupted_after
 from tests.support.training import MICROWAVE, beginner, cloning, flat, metrics, played, start
 
@@ -42,11 +46,48 @@ def test_a_run_whose_loss_stays_nan_stops_with_its_checkpoint_kept(tmp_path: Pat
     file = run / "checkpoints" / "model.safetensors"
     whole = load_file(file)
     save_file({n: w * torch.nan for n, w in whole.items()}, file, metadata={"format": "pt"})
+    progress = json.loads((run / "checkpoints" / "progress.json").read_text())
+    del progress["sums"]  # they would tell that somebody has changed the weights
+    (run / "checkpoints" / "progress.json").write_text(json.dumps(progress))
     kept = {file: file.read_bytes() for file in (run / "checkpoints").iterdir()}
     with pytest.raises(support.Diverged, match=r"nan in 10 optimizer steps in a row.*--model OUT"):
         behaviour_cloning.train(MICROWAVE, model, run, config, resume=True)
     assert {file: file.read_bytes() for file in (run / "checkpoints").iterdir()} == kept
     assert len(metrics(run)) == 1
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path):
+    model, chat = beginner()
+    run = support.open_run(tmp_path, {})
+    run.save(lambda folder: chat.save(model, folder), {"iteration": 1})
+    kept = {file: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()}
+    with torch.no_grad():
+        next(model.parameters())[0] = torch.inf
+    with pytest.raises(ValueError, match="expected finite weights, got others in .*smaller"):
+        run.save(lambda folder: chat.save(model, folder), {"iteration": 2})
+    assert {file: file.read_bytes() for file in (tmp_path / "checkpoints").iterdir()} == kept
+    assert not (tmp_path / "checkpoints.new").exists()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("setting", "value", "wanted"),
+    [
+        ("learning_rate", math.nan, "a finite number"),
+        ("learning_rate", -1.0, "at least 0"),
+        ("max_norm", math.nan, "a finite number"),
+        ("max_norm", 0.0, "a number above 0"),
+        ("micro_tokens", 0, "at least 1"),
+        ("save_every", -1, "at least 1"),
+        ("seed", -1, "at least 0"),
+    ],
+)
+def test_a_number_that_cannot_be_trained_with_is_refused(
+    name: str, setting: str, value: float, wanted: str
+):
+    config = importlib.import_module(f"algorithms.{name}").Config
+    with pytest.raises(ValueError, match=f"^{setting} {value}; expected {wanted}$"):
+        config(**{setting: value})
 
 
 def test_the_command_tells_it_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

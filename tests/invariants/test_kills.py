@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("turn_ppo", 4), ("behaviour_cloning", 2), ("reinforce", 2), ("archer", 3)],
+    [("turn_ppo", 8), ("behaviour_cloning", 4), ("reinforce", 4), ("archer", 4)],
 )
 def test_a_killed_run_ends_as_if_it_had_never_been(name: str, kills: int, tmp_path: Path):
     assert len(killed_and_resumed(name, start(), tmp_path, kills, seed=1)) == kills

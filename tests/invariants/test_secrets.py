@@ -1,6 +1,7 @@
 """A secret that a user gives in any place is in no file and no output of eval, train or report."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -41,8 +42,12 @@ def assert_nowhere(folder: Path, *texts: str) -> None:
 
 
 def test_eval_and_report_write_and_say_no_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: Said,
+    caplog: pytest.LogCaptureFixture,
 ):
+    caplog.set_level(logging.DEBUG)  # httpx logs what it asks for
     monkeypatch.setenv("OPENAI_API_KEY", f"key-{SECRET}")
 
     class Leaky(Echo):
@@ -69,6 +74,25 @@ def test_eval_and_report_write_and_say_no_secret(
     assert cli.main(["report", str(out), "--out", str(tmp_path / "r.html"), *titles]) == 0
     assert "my token=***" in (tmp_path / "r.html").read_text()
     assert_nowhere(tmp_path, said())
+
+
+def test_play_writes_and_shows_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+):
+    monkeypatch.setenv("LMENVS_API_KEY", SECRET)
+
+    class Leaky(Echo):
+        """Replies with the key."""
+
+        def act(self, conversations):
+            return [replace(one, text=f"use {SECRET}") for one in super().act(conversations)]
+
+    with serving(Leaky()) as server:
+        arguments = ["play", MICROWAVE, "--policy", f"openai:tiny@{server.url}"]
+        assert cli.main([*arguments, "--out", str(tmp_path / "played.jsonl")]) == 0
+    told = said()
+    assert "use ***" in told and "use ***" in (tmp_path / "played.jsonl").read_text()
+    assert_nowhere(tmp_path, told)
 
 
 @pytest.mark.parametrize(
