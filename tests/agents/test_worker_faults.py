@@ -55,8 +55,8 @@ def test_an_environment_that_hangs_is_killed_and_its_seed_not_played_again() -> 
 
 
 def test_a_hang_is_raised_where_crashes_are_not_recorded() -> None:
-    with pytest.raises(TimeoutError, match=r"step_timeout=0\.5 seconds") as caught:
-        collect(Troubled, on_seed(1, "hang"), [0, 1], env_workers=1, step_timeout=0.5)
+    with pytest.raises(TimeoutError, match="step_timeout=2 seconds") as caught:
+        collect(Troubled, on_seed(1, "hang"), [0, 1], env_workers=1, step_timeout=2)
     assert caught.value.__notes__ == ["in Troubled, seed 1, noise 0, turn 1"]
     assert not children()
 
@@ -117,6 +117,12 @@ class Interrupting(Scripted):
         return super().act(conversations)
 
 
+def nothing_is_left_since(before: tuple[int, set[int], int]) -> bool:
+    files, processes, threads = held()
+    # a connection or a thread of an earlier test may have ended meanwhile
+    return files <= before[0] and processes <= before[1] and threads <= before[2]
+
+
 def succeed(**options: Any) -> None:
     collect(Troubled, rolls(2), range(4), **options)
 
@@ -142,7 +148,7 @@ def press_ctrl_c(**options: Any) -> None:
 def test_nothing_is_left_open(what: Callable[..., None], worker: Any) -> None:
     before = held()
     what(env_workers=2, worker=worker)
-    assert held() == before
+    assert nothing_is_left_since(before)
 
 
 @linux
@@ -161,7 +167,7 @@ def test_kept_workers_serve_the_next_rollout_and_end_with_the_block() -> None:
         with pytest.raises(RuntimeError, match="the table broke"):
             collect(Troubled, on_seed(1, "crash"), range(4), env_workers=2)
         assert collect(Dice, rolls(3), range(4), env_workers=2) == plain
-    assert held() == before
+    assert nothing_is_left_since(before)
 
 
 @linux
@@ -174,10 +180,13 @@ def test_environments_are_closed_in_their_processes(tmp_path: Path) -> None:
         env_workers=2,
     )
     assert report.n == 3
-    closed = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
-    # three beside each other and one in the place of the broken one; here the one that was asked
-    # for its name
-    assert len(closed) == 5 and closed.count(str(os.getpid())) == 1
+    made, closed = ({one.stem for one in tmp_path.glob(f"*.{what}")} for what in ("made", "closed"))
+    assert made == closed
+    # three beside each other, here the one that was asked for its name; a fourth is made where the
+    # broken one is replaced before another episode has left its place
+    processes = [int(name.partition("-")[0]) for name in closed]
+    assert 4 <= len(processes) <= 5 and processes.count(os.getpid()) == 1
+    assert len(set(processes)) == 3
 
 
 @linux

@@ -63,14 +63,15 @@ class Unseeded(Dice):
 
 
 class Closing(Dice):
-    """Dice that leaves a file behind when it is closed."""
+    """Dice that leaves a file `PID-NAME.made` behind, and `PID-NAME.closed` when it is closed."""
 
     def __init__(self, folder: str, **kwargs: Any):
         super().__init__(**kwargs)
-        self.folder = folder
+        self.file = Path(folder) / f"{os.getpid()}-{os.urandom(8).hex()}"
+        self.file.with_suffix(".made").touch()
 
     def close(self) -> None:
-        (Path(self.folder) / f"{os.getpid()}-{id(self)}").touch()
+        self.file.with_suffix(".closed").touch()
 
 
 def children() -> set[int]:
