@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from agents.attention import Row, attend, followed, make_plan
+from agents.attention import attend, followed
+from agents.attention_plan import Row, make_plan
 from agents.cache import SlotCache
 from tests.support.language import model
 

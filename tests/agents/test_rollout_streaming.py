@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.attention import Row
+from agents.attention_plan import Row
 from agents.branching import branch
 from agents.lm import LMPolicy
 from agents.protocols import Conversation, StreamingPolicy
