@@ -1,6 +1,6 @@
 """Where the tokens of rows that begin alike lie, each shared beginning once (torch, numpy)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ class Layout:
         repeated: Cells of [B * L] whose token already has a place.
         at: The places of those.
         positions: [N] how many tokens precede each token of the flat row in its sequence.
+        rows: [M] the places of all tokens, row after row without padding.
+        cuts: [B + 1] where each row begins there, and where the last one ends; int32.
+        own: [N] for each place, where the token that it was taken from stands there.
     """
 
     place: Tensor
@@ -24,31 +27,30 @@ class Layout:
     repeated: Tensor
     at: Tensor
     positions: Tensor
+    rows: Tensor
+    cuts: Tensor
+    own: Tensor
 
     def __len__(self) -> int:
         return len(self.first)
 
     def to(self, device: torch.device) -> "Layout":
         """The same layout on another device."""
-        parts = (self.place, self.first, self.repeated, self.at, self.positions)
-        return Layout(*(part.to(device) for part in parts))
+        return Layout(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
-def lay_out(ids: Tensor, lengths: Tensor, *, share: bool = True) -> Layout:
+def lay_out(ids: Tensor, lengths: Tensor) -> Layout:
     """The tree of rows padded on the right: [B, L] ids of which the first `lengths` [B] count.
 
     Args:
         ids: Token ids; what stands behind a row's length is ignored.
         lengths: Tokens of each row.
-        share: Whether equal beginnings get one place; else rows are only freed of padding.
     """
     rows, width = ids.shape
     real = np.arange(width) < lengths.cpu().numpy()[:, None]
-    order, fresh = np.arange(rows), real
-    if share:
-        order, shared = shared_beginnings(ids, lengths)
-        fresh = real[order]
-        fresh[1:] &= np.arange(width) >= shared[:, None]
+    order, shared = shared_beginnings(ids, lengths)
+    fresh = real[order]
+    fresh[1:] &= np.arange(width) >= shared[:, None]
     number = np.cumsum(fresh).reshape(fresh.shape) - 1
     # a cell that is not fresh has the place of the last fresh one above it
     owner = np.maximum.accumulate(np.where(fresh, np.arange(rows)[:, None], 0), axis=0)
@@ -58,13 +60,18 @@ def lay_out(ids: Tensor, lengths: Tensor, *, share: bool = True) -> Layout:
     place[order] = sorted_place
     cells = order[:, None] * width + columns
     again = real[order] & ~fresh
-    return Layout(
-        torch.from_numpy(place),
-        torch.from_numpy(cells[fresh]),
-        torch.from_numpy(cells[again]),
-        torch.from_numpy(sorted_place[again]),
-        torch.from_numpy(np.broadcast_to(columns, fresh.shape)[fresh]),
+    standing = np.cumsum(real) - 1  # [B * L] where a real cell stands among the real ones
+    parts = (
+        place,
+        cells[fresh],
+        cells[again],
+        sorted_place[again],
+        np.broadcast_to(columns, fresh.shape)[fresh],
+        place[real],
+        np.concatenate([[0], real.sum(1).cumsum()]).astype(np.int32),
+        standing[cells[fresh]],
     )
+    return Layout(*map(torch.from_numpy, parts))
 
 
 def shared_beginnings(ids: Tensor, lengths: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,15 @@
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import varlen
 from transformers import PreTrainedModel
 
+from agents import tree_attention
 from agents.layout import lay_out, shared_beginnings
 from agents.models import decoder, head_logits, with_lora
 from agents.reading import SAVES, Reading, can_share, read
@@ -87,15 +90,60 @@ def slopes(language_model: PreTrainedModel, loss: Tensor) -> Tensor:
     return torch.cat([slope.flatten() for slope in torch.autograd.grad(loss, trained)])
 
 
-@pytest.mark.parametrize("how", ["shared", "padded", "packed", "shared, computed again"])
+def kernel_for_lengths(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> Tensor:
+    """What torch documents of `varlen_attn`, row by row; the kernel itself needs a GPU."""
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32 and window_size[1] == 0
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    found: list[Tensor] = []
+    for begin, end in pairwise(cu_seq_q.tolist()):
+        assert end - begin <= max_q == max_k
+        back = torch.arange(end - begin)[:, None] - torch.arange(end - begin)
+        seen = (back >= 0) & ((window_size[0] < 0) | (back <= window_size[0]))
+        q, k, v = (part[begin:end].transpose(0, 1) for part in (query, key, value))
+        k, v = (part.repeat_interleave(len(q) // len(k), 0) for part in (k, v))
+        scores = (scale * q @ k.transpose(1, 2)).masked_fill(~seen, -torch.inf)
+        found.append((scores.softmax(-1) @ v).transpose(0, 1))
+    return torch.cat(found)
+
+
+@pytest.fixture
+def _ends_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: rows lie end to end for a kernel that knows where they begin."""
+    monkeypatch.setattr(tree_attention, "takes_ragged", lambda query: True)
+    monkeypatch.setattr(varlen, "varlen_attn", kernel_for_lengths)
+
+
+@pytest.mark.usefixtures("_ends_meet")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_end_to_end_have_the_loss_and_gradient_of_the_plain_masked_forward(family: str):
+    check(family, way="shared")
+
+
+@pytest.mark.parametrize("how", ["shared", "padded", "shared, computed again"])
 @pytest.mark.parametrize("family", [*FAMILIES, "llama with LoRA"])
 def test_loss_and_gradient_are_those_of_the_plain_masked_forward(family: str, how: str):
+    way, _, again = how.partition(", ")
+    check(family, way=way, checkpointing=bool(again))
+
+
+def check(family: str, **how: Any) -> None:
     language_model = exact(family.split()[0], lora="LoRA" in family)
     ids, lengths = padded()
     weights = torch.randn(ids.shape, generator=generator(0), dtype=torch.float64)
     expected = plain(language_model, ids, lengths, weights)
-    way, _, again = how.partition(", ")
-    got = ours(language_model, ids, lengths, weights, way=way, checkpointing=bool(again))
+    got = ours(language_model, ids, lengths, weights, **how)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
     found, reference = slopes(language_model, got), slopes(language_model, expected)
     assert float(reference.abs().max()) > 1
@@ -116,9 +164,9 @@ def test_every_shared_token_has_one_place():
             assert int(ids.flatten()[layout.first[where]]) == tokens[column]
     assert len(layout.repeated) == len(told) - len(layout)
     assert torch.equal(layout.place.flatten()[layout.repeated], layout.at)
-    free = lay_out(ids, lengths, share=False)
-    assert len(free) == len(told) and len(free.repeated) == 0
-    assert ids.flatten()[free.first].tolist() == [token for row in ROWS for token in row]
+    assert ids.flatten()[layout.first][layout.rows].tolist() == [t for row in ROWS for t in row]
+    assert layout.cuts.tolist() == [0, *np.cumsum([len(row) for row in ROWS])]
+    assert torch.equal(layout.rows[layout.own], torch.arange(len(layout)))
 
 
 def test_random_trees_are_laid_out_as_sets_of_prefixes():
