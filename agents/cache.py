@@ -1,35 +1,44 @@
 """A key-value store with a slot for each conversation (torch), written at each one's own length."""
 
+import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from .attention import Plan
+from .attention_plan import Plan
 
 
 class SlotCache(Cache):
-    """Keys and values of many conversations, one slot each; a pass writes where its plan says."""
+    """Keys and values of many conversations, one slot each; a pass writes where its plan says.
+
+    Attributes:
+        slots: How many conversations have room.
+        capacity: How many tokens of each.
+        generation: How often the tensors have been replaced by larger ones.
+    """
 
     def __init__(self) -> None:
         super().__init__(layers=[])
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
-        self._slots = 0
-        self._capacity = 0
+        self.slots = 0
+        self.capacity = 0
+        self.generation = 0
         self._plan: Plan | None = None
 
     def reserve(self, slots: int, capacity: int) -> None:
         """Make room for so many slots of so many tokens; what is stored stays."""
-        if slots <= self._slots and capacity <= self._capacity:
+        if slots <= self.slots and capacity <= self.capacity:
             return
-        self._slots = max(self._slots, slots)
-        if capacity > self._capacity:
-            self._capacity = max(64, capacity, self._capacity * 3 // 2)
+        self.generation += 1
+        self.slots = max(self.slots, slots)
+        if capacity > self.capacity:
+            self.capacity = max(64, capacity, self.capacity * 3 // 2)
         self._keys = [self._grown(old) for old in self._keys]
         self._values = [self._grown(old) for old in self._values]
 
     def _grown(self, old: Tensor) -> Tensor:
         _, heads, _, width = old.shape
-        new = old.new_zeros((self._slots, heads, self._capacity, width))
+        new = old.new_zeros((self.slots, heads, self.capacity, width))
         new[: old.shape[0], :, : old.shape[2]] = old
         return new
 
@@ -41,6 +50,19 @@ class SlotCache(Cache):
         """Copy the first `length` tokens of one slot into others (forks, shared prompts)."""
         for store in (*self._keys, *self._values):
             store[targets, :, :length] = store[source, :, :length]
+
+    @property
+    def windows(self) -> set[int | None]:
+        """Over how many keys the layers of the last pass looked back; None is all of them."""
+        assert self._plan is not None
+        plans = (self._plan, self._plan.ends)
+        calls = [call for plan in plans if plan is not None for call in plan.calls]
+        return {window for call in calls for window in call.masks}
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Of what is stored; None before the first pass."""
+        return self._values[0].dtype if self._values else None
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +84,7 @@ class SlotCache(Cache):
         while len(self._keys) <= layer_idx:
             for stores, new in ((self._keys, key_states), (self._values, value_states)):
                 _, heads, _, width = new.shape
-                shape = (self._slots, heads, self._capacity, width)
+                shape = (self.slots, heads, self.capacity, width)
                 stores.append(value_states.new_zeros(shape))
         where = (self._plan.slots, slice(None), self._plan.positions)
         keys, values = self._keys[layer_idx], self._values[layer_idx]

@@ -89,11 +89,12 @@ class ContinuousPolicy:
         """Sample one answer for each conversation."""
         self.submit(conversations)
         missing = {conversation.id for conversation in conversations}
-        answers: dict[str, Action] = {}
+        answers, others = dict[str, Action](), dict[str, Action]()
         while missing:
             for name, action in self.advance():
-                answers[name] = action
+                (answers if name in missing else others)[name] = action
                 missing.discard(name)
+        self._over += others.items()  # whoever submitted them asks for them
         return [answers[conversation.id] for conversation in conversations]
 
     def submit(self, conversations: Sequence[Conversation]) -> None:
@@ -183,7 +184,7 @@ class ContinuousPolicy:
                 f"Transformers' continuous batching failed: {reason}; use hf: instead"
             )
         ids = list(output.generated_tokens)
-        text = self.chat.decode(ids)
+        text = self.chat.spoken(ids)
         cut = self.sampling.cut(text)
         if cut is None and not output.is_finished():
             return []
@@ -194,7 +195,7 @@ class ContinuousPolicy:
             ids = self._until_cut(ids)
         logprobs = output.logprobs[: len(ids)] if self.sampling.temperature else [0.0] * len(ids)
         action = Action(
-            text if cut is None else cut,
+            text.rstrip() if cut is None else cut,
             asked.prompt.new,
             tuple(ids),
             tuple(logprobs),
@@ -206,7 +207,7 @@ class ContinuousPolicy:
     def _until_cut(self, ids: list[int]) -> list[int]:
         """The ids up to the one that completed a stop text."""
         for end in range(1, len(ids)):
-            if self.sampling.cut(self.chat.decode(ids[:end])) is not None:
+            if self.sampling.cut(self.chat.spoken(ids[:end])) is not None:
                 return ids[:end]
         return ids
 

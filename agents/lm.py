@@ -19,13 +19,16 @@ from transformers import PreTrainedModel
 
 from lmenvs.types import Action, Finish
 
-from .attention import Row, followed, make_plan
+from .attention_plan import Row, make_plan
 from .cache import SlotCache
 from .chat import Chat
 from .devices import mixed_precision
-from .models import context_of, decoder, head_logits, load_model, refuse_unsupported
+from .graphs import Graphs
+from .last_block import find_last_block, read_by
+from .models import attention_widths, context_of, decoder, load_model, next_logits
 from .prefixes import PrefixIndex, common
 from .protocols import Conversation
+from .proving import prove, refuse_unsupported
 from .sampling import Sampling, draw
 from .sequences import Answer, Slot, recorded
 
@@ -34,6 +37,8 @@ PASS_TOKENS = 8192  # one forward pass reads about so many at most; more wait fo
 
 class LMPolicy:
     """A Hugging Face causal language model that answers conversations.
+
+    On CUDA it computes in bfloat16, and passes in which nobody reads are replayed (graphs.py).
 
     Args:
         model: Any causal LM whose attention is Transformers' attention interface.
@@ -54,14 +59,23 @@ class LMPolicy:
         self.version = version
         self.context = context_of(model)
         self.forwarded_tokens = 0
-        config = decoder(model).config
-        heads = int(config.num_attention_heads)
-        width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-        key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-        self._widths = heads * width, key_heads * width
-        self._config = config
+        self._config = config = decoder(model).config
+        self._widths = attention_widths(model)
+        self._last_block = find_last_block(decoder(model), int(config.num_hidden_layers))
         self._cache = SlotCache()
+        self._graphs: Graphs | None = None
+        if model.device.type == "cuda":
+            self._graphs = Graphs(model, self._cache)
         self.reset()
+        prove(model, self._proof)
+        self.reset()
+        self.forwarded_tokens = 0
+
+    def _proof(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, set[int | None]]:
+        """See `proving.prove`."""
+        for name, text in enumerate(texts):
+            self._slots.setdefault(str(name), Slot(name)).ids = list(text)
+        return self._forward(list(self._slots.values())), self._cache.windows
 
     def reset(self) -> None:
         """Forget everything; needed after the weights have changed. The memory is kept."""
@@ -70,10 +84,14 @@ class LMPolicy:
         self._prefixes: PrefixIndex[Slot] = PrefixIndex()
         self._active: list[Slot] = []
         self._over: list[tuple[str, Action]] = []
+        if self._graphs is not None:
+            self._graphs.reset()
 
     def forget(self, ids: Iterable[str]) -> None:
         """Free the slots of conversations that are over."""
-        for name in ids:
+        gone = set(ids)
+        self._over = [(name, action) for name, action in self._over if name not in gone]
+        for name in gone:
             slot = self._slots.pop(name, None)
             if slot is not None:
                 self._prefixes.remove(slot)
@@ -87,11 +105,12 @@ class LMPolicy:
         """Sample one answer for each conversation."""
         self.submit(conversations)
         missing = {conversation.id for conversation in conversations}
-        answers: dict[str, Action] = {}
+        answers, others = dict[str, Action](), dict[str, Action]()
         while missing:
             for name, action in self.advance():
-                answers[name] = action
+                (answers if name in missing else others)[name] = action
                 missing.discard(name)
+        self._over += others.items()  # whoever submitted them asks for them
         return [answers[conversation.id] for conversation in conversations]
 
     def submit(self, conversations: Sequence[Conversation]) -> None:
@@ -148,17 +167,17 @@ class LMPolicy:
         if token == self.chat.stop_id:
             return "stop"
         stops = self.sampling.stop
-        if stops and self.sampling.cut(self.chat.decode(answer.token_ids)) is not None:
+        if stops and self.sampling.cut(self.chat.spoken(answer.token_ids)) is not None:
             return "stop"
         if len(answer.token_ids) >= min(answer.room, len(answer.uniforms)):
             return "context" if len(answer.token_ids) >= answer.room else "length"
         return None
 
     def _action(self, answer: Answer, finish: Finish) -> Action:
-        text = self.chat.decode(answer.token_ids)
+        text = self.chat.spoken(answer.token_ids)
         cut = self.sampling.cut(text)
         return Action(
-            text if cut is None else cut,
+            text.rstrip() if cut is None else cut,
             answer.prompt_ids,
             tuple(answer.token_ids),
             tuple(answer.logprobs),
@@ -221,7 +240,8 @@ class LMPolicy:
                     continue
                 slot.source = None
                 length = min(length, source.stored)
-                if length > slot.stored:
+                # a prompt that was rebuilt meanwhile may begin otherwise
+                if length > slot.stored and source.ids[:length] == slot.ids[:length]:
                     copies.setdefault((source.row, length), []).append(slot.row)
                     slot.stored = length
             budget -= len(slot.ids) - slot.stored
@@ -241,27 +261,29 @@ class LMPolicy:
         """Store the new tokens of these slots; the logits [B, vocabulary] behind each one's
         last.
         """
-        device = self.model.device
         rows = [Row(slot.row, slot.stored, len(slot.ids) - slot.stored) for slot in slots]
-        plan = make_plan(rows, *self._widths, device, alone=device.type == "cpu")
-        ids = [token for i in plan.order for token in slots[i].ids[slots[i].stored :]]
-        self._cache.reserve(
-            1 + max(slot.row for slot in self._slots.values()),
-            max(row.start + row.new for row in rows),
-        )
-        self._cache.aim(plan)
+        known = 1 + max(slot.row for slot in self._slots.values())
+        self._cache.reserve(known, max(row.start + row.new for row in rows))
         self.model.eval()
-        with followed(plan, self._config), mixed_precision(device):
-            hidden = decoder(self.model)(
-                input_ids=torch.tensor([ids], device=device),
-                position_ids=plan.positions[None],
-                past_key_values=self._cache,
-                use_cache=True,
-            ).last_hidden_state
-            logits = head_logits(self.model, hidden[0, plan.last])
+        logits = None
+        if self._graphs is not None:
+            logits = self._graphs.logits(rows, [slot.ids[-1] for slot in slots], known)
+        if logits is None:
+            logits = self._read(rows, slots)
         for slot in slots:
             slot.stored = len(slot.ids)
-        self.forwarded_tokens += len(ids)
+        self.forwarded_tokens += sum(row.new for row in rows)
+        return logits
+
+    def _read(self, rows: Sequence[Row], slots: Sequence[Slot]) -> Tensor:
+        """The pass of `_forward`, whatever its shape."""
+        device = self.model.device
+        plan = make_plan(rows, *self._widths, device, alone=device.type == "cpu")
+        ids = [token for i in plan.order for token in slots[i].ids[slots[i].stored :]]
+        self._cache.aim(plan)
+        with read_by(plan, self._config, self._last_block), mixed_precision(device):
+            given = torch.tensor(ids, device=device)
+            logits = next_logits(self.model, given, plan.positions, self._cache, plan.last)
         return logits.float()
 
 

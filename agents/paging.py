@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from transformers import GenerationConfig, PreTrainedModel
 
 from .chat import Chat
-from .models import context_of, decoder, is_adapter
+from .models import attention_widths, context_of, decoder, is_adapter
 from .sampling import Sampling
 
 if TYPE_CHECKING:
@@ -80,10 +80,8 @@ def _generation(chat: Chat, sampling: Sampling) -> GenerationConfig:
 
 def _pages(model: PreTrainedModel, context: int) -> int:
     """How many pages a CPU holds: CPU_CACHE, and at least two whole conversations."""
-    config = decoder(model).config
-    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token = 2 * config.num_hidden_layers * heads * int(width) * model.dtype.itemsize
+    layers = int(decoder(model).config.num_hidden_layers)
+    token = 2 * layers * attention_widths(model)[1] * model.dtype.itemsize
     return -(-min(CPU_TOKENS, max(2 * context, CPU_CACHE // token)) // PAGE)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import pytest
+import torch
 from pytest import approx
 
 from agents.lm import LMPolicy
 from agents.protocols import StreamingPolicy
 from agents.sampling import Sampling
 from lmenvs.types import Action, Message
-from tests.support.language import Talk, chat, full_logprobs, model, policy, spans, talk
+from tests.support.language import Talk, chat, full_logprobs, model, policy, spans, talk, tokenizer
 
 NAMES = ("a", "bee", "cedar", "d4", "ebony", "fir", "g")
 
@@ -131,3 +132,65 @@ def test_an_answer_ends_before_a_stop_text_and_its_ids_say_what_was_sampled():
     said, following = one.actions
     invented = said.token_ids[-1] != speaker.chat.stop_id
     assert (following.prompt_ids[0] == speaker.chat.stop_id) == invented
+
+
+def test_a_line_break_ends_an_answer_at_once() -> None:
+    language_model = model()
+    (line_break,) = tokenizer().encode("\n", add_special_tokens=False)
+    with torch.no_grad():  # it is said now and then
+        head = language_model.lm_head.weight  # type: ignore[union-attr]
+        head[line_break] = 1.2 * head[tokenizer().eos_token_id]  # type: ignore[index]
+    speaker = LMPolicy(language_model, chat(), Sampling(max_new_tokens=12, stop=("\n",)))
+    ended = 0
+    for one in talk(speaker, NAMES, turns=4):
+        for action in one.actions:
+            ids = action.token_ids
+            # white space before the first word belongs to no answer
+            ends = [
+                k for k, token in enumerate(ids) if token == line_break and chat().decode(ids[:k])
+            ]
+            assert ends in ([], [len(ids) - 1])
+            assert not ends or action.finish == "stop"
+            assert action.text == chat().decode(ids)
+            ended += len(ends)
+    assert ended > 3
+
+
+def test_a_prompt_that_is_rebuilt_is_not_taken_for_the_one_before() -> None:
+    speaker = policy(tokens=1)
+    first, second = Talk("a"), Talk("b")
+    first.messages[1] = second.messages[1] = Message("user", "Total 12. Total 3. " * 8)
+    speaker.submit([first.conversation(), second.conversation()])
+    assert [name for name, _ in speaker.advance()] == ["a"]  # the second waits to copy
+    first.messages[0] = Message("system", "Total 3. " * 12)
+    first.messages[1] = Message("user", "go east, go west " * 12)
+    speaker.submit([first.conversation()])  # not longer than what was answered: a new prompt
+    answers = dict[str, Action]()
+    while len(answers) < 2:
+        answers |= dict(speaker.advance())
+    ids = [*answers["b"].prompt_ids, *answers["b"].token_ids]
+    expected = full_logprobs(speaker.model, ids)
+    assert list(answers["b"].logprobs) == approx(expected[-1:], abs=2e-4)
+
+
+def test_who_is_forgotten_with_a_full_window_is_not_answered_either() -> None:
+    speaker = policy(model(context=16))
+    long = Talk("a")
+    long.messages[1] = Message("user", "roll " * 40)
+    speaker.submit([long.conversation()])
+    speaker.forget(["a"])
+    assert speaker.advance() == []
+
+
+def test_who_asks_in_between_leaves_the_answers_of_others_for_them() -> None:
+    speaker, alone = policy(), policy()
+    others = [Talk(name) for name in NAMES[:3]]
+    speaker.submit([one.conversation() for one in others])
+    (mine,) = speaker.act([Talk("fir").conversation()])
+    assert mine.token_ids == alone.act([Talk("fir").conversation()])[0].token_ids
+    answers = dict[str, Action]()
+    while len(answers) < 3:
+        answers |= dict(speaker.advance())
+    expected = alone.act([one.conversation() for one in others])
+    got = [answers[one.name] for one in others]
+    assert [one.token_ids for one in got] == [one.token_ids for one in expected]
