@@ -2,7 +2,8 @@
 
 The model has the shape of Qwen2.5-0.5B and random weights, in bfloat16. The peak is what a large
 product of two bfloat16 matrices reaches on this device, not what its maker says. Counted are two
-operations for every parameter and token forward, four more backward, and attention's own.
+operations for every parameter and token forward, four more backward, and attention's own; of the
+output layer only what is computed, the positions that a token is sampled or trained at.
 """
 
 import time
@@ -15,8 +16,11 @@ from agents.chat import Chat
 from agents.lm import LMPolicy
 from agents.rollout import collect
 from agents.sampling import Sampling
+from lmenvs.types import Episode
 
-from .scene import ANSWER, CONTROL, VOCABULARY, Talk, make_model, make_tokenizer
+from ..batch import TokenBatch, make_batch
+from .scene import ANSWER, Talk, make_model, make_tokenizer
+from .training import ours
 
 SHAPE = {
     "hidden": 896,
@@ -47,8 +51,8 @@ def large(
     shape: dict[str, int] = SHAPE,
     episodes: int = 256,
     turns: int = 20,
-    rows: int = 16,
-    length: int = 1024,
+    trained: int = 64,
+    micro_tokens: int = 16_384,
     product: int = 8192,
 ) -> list[Large]:
     """Sampled and trained tokens a second on one device.
@@ -60,16 +64,21 @@ def large(
         shape: See `scene.make_model`.
         episodes: Of the rollout, all at once.
         turns: Of each.
-        rows: Sequences of a training step.
-        length: Their tokens.
+        trained: How many of these episodes an optimizer step is taken on, as the trainers do.
+        micro_tokens: Padded tokens of each of its forward passes.
         product: Rows and columns of the matrices whose product gives the peak.
     """
     model = make_model(**shape, stop=0.15, seed=seed)
     torch.nn.Module.to(model, device=device, dtype=dtype)
     count = sum(weights.numel() for weights in model.parameters())
     best = peak(device, dtype, product)
-    sampled, read, operations, spent = _sampling(model, seed, episodes, turns)
-    trained, more, busy = _training(model, seed, rows, length)
+    played, read, spent = _sampling(model, seed, episodes, turns)
+    sampled = sum(len(turn.action.token_ids) for episode in played for turn in episode.turns)
+    batch = make_batch(played[:trained], Chat(make_tokenizer())).to(device)
+    busy = _training(model, batch, micro_tokens)
+    lengths = batch.lengths.double()
+    tokens, context = int(lengths.sum()), float((lengths**2).sum() / lengths.sum() / 2)
+    forward = operations_of(model, tokens, context, batch.policy_tokens)
     return [
         {
             "what": f"sampled, {episodes} conversations of {turns} turns",
@@ -77,30 +86,29 @@ def large(
             "tokens_per_second": sampled / spent,
             "forwarded_per_second": read / spent,
             "peak": best,
-            "of_peak": operations / spent / best,
+            "of_peak": operations_of(model, read, read / episodes / 2, sampled) / spent / best,
         },
         {
-            "what": f"trained, {rows} sequences of {length} tokens",
+            "what": f"trained, {len(batch.lengths)} episodes of {tokens} tokens in all",
             "parameters": count,
-            "tokens_per_second": trained / busy,
-            "forwarded_per_second": trained / busy,
+            "tokens_per_second": tokens / busy,
+            "forwarded_per_second": tokens / busy,
             "peak": best,
-            "of_peak": more / busy / best,
+            "of_peak": 3 * forward / busy / best,
         },
     ]
 
 
-def operations_of(model: PreTrainedModel, tokens: int, context: float) -> float:
-    """Floating-point operations of reading so many tokens, each looking back on `context` others.
-
-    Embeddings are looked up and cost nothing; the output layer counts, for it multiplies.
+def operations_of(model: PreTrainedModel, tokens: int, context: float, outputs: int) -> float:
+    """Floating-point operations of reading so many tokens, each looking back on `context` others,
+    with the output layer at so many positions. Embeddings are looked up and cost nothing.
     """
     config = model.config
     head = model.get_output_embeddings().weight.numel()  # type: ignore[union-attr]
     layers = model.get_decoder().get_submodule("layers")
     blocks = sum(weights.numel() for weights in layers.parameters())
     attention = 4 * config.num_hidden_layers * config.hidden_size * context
-    return tokens * (2.0 * (blocks + head) + attention)
+    return tokens * (2.0 * blocks + attention) + outputs * 2.0 * head
 
 
 def peak(device: torch.device, dtype: torch.dtype, size: int) -> float:
@@ -125,40 +133,27 @@ def _wait(device: torch.device) -> None:
 
 def _sampling(
     model: PreTrainedModel, seed: int, episodes: int, turns: int
-) -> tuple[int, int, float, float]:
-    """(tokens sampled, tokens read, operations, seconds) of the second of two rollouts."""
+) -> tuple[list[Episode], int, float]:
+    """(episodes, tokens read, seconds) of the second of two rollouts."""
     policy = LMPolicy(model, Chat(make_tokenizer()), Sampling(max_new_tokens=ANSWER))
     seeds = range(seed, seed + episodes)
     spent = before = 0
-    played: list[Any] = []
+    played: list[Episode] = []
     for _ in range(2):
         before = policy.forwarded_tokens
         began = time.perf_counter()
         played = collect(lambda: Talk(turns), policy, seeds, width=episodes)
         spent = time.perf_counter() - began
-    sampled = sum(len(turn.action.token_ids) for episode in played for turn in episode.turns)
-    read = policy.forwarded_tokens - before
-    return sampled, read, operations_of(model, read, read / episodes / 2), spent
+    return played, policy.forwarded_tokens - before, spent
 
 
-def _training(
-    model: PreTrainedModel, seed: int, rows: int, length: int
-) -> tuple[int, float, float]:
-    """(tokens, operations, seconds) of an optimizer step, the best of five."""
-    device = model.device
-    chance = torch.Generator().manual_seed(seed)
-    ids = torch.randint(CONTROL, VOCABULARY, (rows, length), generator=chance).to(device)
+def _training(model: PreTrainedModel, batch: TokenBatch, micro_tokens: int) -> float:
+    """Seconds of an optimizer step, the best of five."""
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    model.train()
 
     def step() -> None:
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
-        loss.backward()
+        ours(model, batch, micro_tokens)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    taken = [_seconds(device, step) for _ in range(6)]
-    model.eval()
-    tokens = rows * length
-    return tokens, 3 * operations_of(model, tokens, length / 2), min(taken[1:])
+    return min([_seconds(model.device, step) for _ in range(6)][1:])

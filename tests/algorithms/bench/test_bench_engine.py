@@ -148,21 +148,21 @@ def test_a_large_model_is_measured_against_a_product_of_matrices():
         shape={**SHAPE, "vocabulary": 3000},
         episodes=2,
         turns=2,
-        rows=2,
-        length=16,
+        trained=1,
+        micro_tokens=64,
         product=64,
     )
     assert sampled["parameters"] == trained["parameters"] > 96_000
     assert all(row["of_peak"] > 0 and row["tokens_per_second"] > 0 for row in (sampled, trained))
 
 
-def test_operations_are_two_for_each_parameter_and_token_and_four_for_each_pair_and_width():
+def test_operations_are_two_for_each_parameter_and_token_four_for_each_pair_and_width():
     model = make_model(**SHAPE)
     # per block: 32x32 and 32 for queries, twice 32x16 and 16 for keys and values, 32x32 out,
     # three times 32x64, and two norms of 32
     block = 32 * 32 + 32 + 2 * (32 * 16 + 16) + 32 * 32 + 3 * 32 * 64 + 64
-    expected = 10 * (2 * (2 * block + 2048 * 32) + 4 * 2 * 32 * 7)
-    assert large.operations_of(model, 10, 7) == expected
+    expected = 10 * (2 * 2 * block + 4 * 2 * 32 * 7) + 3 * 2 * 2048 * 32
+    assert large.operations_of(model, 10, 7, 3) == expected
 
 
 def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path: Path):
