@@ -264,7 +264,8 @@ class LMPolicy:
         rows = [Row(slot.row, slot.stored, len(slot.ids) - slot.stored) for slot in slots]
         known = 1 + max(slot.row for slot in self._slots.values())
         self._cache.reserve(known, max(row.start + row.new for row in rows))
-        self.model.eval()
+        if self.model.training:  # eval() walks over all its modules
+            self.model.eval()
         logits = None
         if self._graphs is not None:
             logits = self._graphs.logits(rows, [slot.ids[-1] for slot in slots], known)

@@ -157,13 +157,24 @@ def _training(parts: Mapping[str, Any]) -> str:
 
 def _overheads(parts: Mapping[str, Any]) -> str:
     rows = [
-        (f"`{row['env']}`".replace(", first time`", "`, first time"), f"{100 * share:.1f} %")
+        (
+            f"`{row['env']}`".replace(", first time`", "`, first time"),
+            *(f"{100 * row['shares'][name]:.1f} %" for name in _SHARES),
+        )
         for _, found in _of(parts, "overhead")
         for row in found
-        for share in [row["outside_model"]]
     ]
-    head = ("rollouts of a 1 M-parameter model", "time outside forward and sampling")
-    return _markdown(head, rows) if rows else ""
+    return _markdown(("a 1 M-parameter model plays", *_SHARES.values()), rows) if rows else ""
+
+
+_SHARES = {
+    "environment": "environment",
+    "chat": "text to tokens and back",
+    "scheduling": "scheduling",
+    "sampling": "sampling",
+    "forward": "forward",
+}
+"""What rollouts spend their time on, as it is recorded and as it is called."""
 
 
 def _iterations(parts: Mapping[str, Any]) -> str:

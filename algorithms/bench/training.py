@@ -131,6 +131,7 @@ def training(
     episodes: int = 16,
     micro_tokens: int = 4096,
     repeats: int = 3,
+    seconds: float = 20.0,
     device: str = "cpu",
     **shape: int,
 ) -> Training:
@@ -141,7 +142,8 @@ def training(
         seed: Seeds weights and episodes.
         episodes: How many.
         micro_tokens: Padded tokens of a forward pass.
-        repeats: Of each way; the best counts.
+        repeats: Of each way, at least; the best counts.
+        seconds: Repeat for so long; a short one is easily disturbed.
         device: Where.
         shape: Of the model: see `scene.make_model`.
     """
@@ -155,7 +157,9 @@ def training(
     }
     best = dict.fromkeys(ways, float("inf"))
     bare(model, whole[:1], total)  # the first pass of a process is slow
-    for _ in range(repeats):
+    began, done = time.perf_counter(), 0
+    while done < repeats or time.perf_counter() - began < seconds:
+        done += 1
         for name, way in ways.items():
             model.zero_grad()
             best[name] = min(best[name], _seconds(way, model.device))

@@ -92,6 +92,8 @@ def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, mo
         "forwarded_per_distinct": 0.9987,
     }
     training = {"turns": 20, "tokens_per_second": 9000.0, "of_bare": 0.99}
+    shares = {"forward": 0.8, "sampling": 0.01, "chat": 0.027, "scheduling": 0.04}
+    shares["environment"] = 0.123
     held = {"early": {"iteration": 100}, "late": {"iteration": 999}}
     record = {
         "command": "lmenvs bench engine",
@@ -103,7 +105,7 @@ def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, mo
             "rollout: random stops, 20 turns": rollout,
             "rollout: mixed": {**rollout, "regime": "mixed", "times_generate": None},
             "training: 20 turns": {**training, "times_row_per_turn": 9.51},
-            "overhead: E": [{"env": "E, first time", "outside_model": 0.123, "shares": {}}],
+            "overhead: E": [{"env": "E, first time", "shares": shares}],
             "iteration: archer, cpu": {"seconds": {"collect": 1.5, "save": 0.25}},
             "leaks": {**held, "grown_mib": 0.25, "grown_files": 0},
         },
@@ -117,6 +119,6 @@ def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, mo
     assert "| random stops | 20 | 1,234 | 11.5 | 10.4 | 0.92 | 1.00 |" in written
     assert "| mixed | 20 | 1,234 | 11.5 |  | 0.92 | 1.00 |" in written
     assert "| 20 turns | 9,000 | 0.99 | 9.5 |" in written
-    assert "| `E`, first time | 12.3 % |" in written
+    assert "| `E`, first time | 12.3 % | 2.7 % | 4.0 % | 1.0 % | 80.0 % |" in written
     assert "| archer, cpu | 1.50 | 0.25 |" in written
     assert "From iteration 100 to 999" in written and "+0.2 MiB, +0 open files" in written

@@ -23,7 +23,7 @@ MICROWAVE = "lmenvs/Microwave-v0"
 SIZES = engine.Sizes(
     turns=(2,),
     shape=SHAPE,
-    training={"episodes": 2, "repeats": 1},
+    training={"episodes": 2, "repeats": 1, "seconds": 0},
     seconds=0.0,
     environments=(),
     tiny=TinyConfig(hidden=16, layers=1, heads=2, context=512),
