@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from algorithms.credit import discounted_returns, leave_one_out
+from algorithms.credit import discounted_returns
+from algorithms.credit.turn_baselines import turn_index_normalised, turn_leave_one_out
 from lmenvs import make
 from lmenvs.exact import Solution, solve
 
@@ -69,33 +70,16 @@ def expected_gradient(credit: Credit, policy: tuple[float, ...], size: int = 3) 
     return total
 
 
-def normalised_per_turn(rewards_ET: list[list[float]], scale: bool) -> list[np.ndarray]:
-    normalised = [np.array(rewards_T) for rewards_T in rewards_ET]
-    for turn in range(TURNS):
-        playing = [row for row in normalised if len(row) > turn]
-        column = np.array([row[turn] for row in playing])
-        spread = column.std(ddof=1) + 1e-6 if scale and len(column) > 1 else 1.0
-        for row in playing:
-            row[turn] = (row[turn] - column.mean()) / spread
-    return [discounted_returns(row, 1.0) for row in normalised]
-
-
 def centred(rewards_ET: list[list[float]]) -> list[np.ndarray]:
-    return normalised_per_turn(rewards_ET, scale=False)
+    return turn_index_normalised(rewards_ET, ["task"] * len(rewards_ET), scale="none")
 
 
 def standardised(rewards_ET: list[list[float]]) -> list[np.ndarray]:
-    return normalised_per_turn(rewards_ET, scale=True)
+    return turn_index_normalised(rewards_ET, ["task"] * len(rewards_ET), scale="std")
 
 
 def suffix_returns_less_the_others(rewards_ET: list[list[float]]) -> list[np.ndarray]:
-    """Who has stopped counts with 0, so the number of terms does not depend on the action."""
-    padded_ET = np.zeros((len(rewards_ET), TURNS))
-    for row, rewards_T in enumerate(rewards_ET):
-        padded_ET[row, : len(rewards_T)] = discounted_returns(rewards_T, 1.0)
-    names = ["task"] * len(rewards_ET)
-    columns = [leave_one_out(padded_ET[:, turn], names) for turn in range(TURNS)]
-    return [np.array(columns)[: len(r), row] for row, r in enumerate(rewards_ET)]
+    return turn_leave_one_out(rewards_ET, ["task"] * len(rewards_ET))
 
 
 def centred_in_a_large_group(policy: tuple[float, ...]) -> Credit:
