@@ -95,6 +95,42 @@ class TokenBatch:
         index = self.turn_index.clamp(min=0)
         return torch.where(self.policy_mask, grid.gather(1, index), 0.0)
 
+    def token_grid(self, values_ETL: Sequence[Sequence[np.ndarray]]) -> Tensor:
+        """Lay per-token numbers out as [B, L] float32, zero off the policy tokens: one list per
+        episode, of one array per turn.
+
+        Raises:
+            ValueError: if a row has not one number per policy token.
+        """
+        grid = np.zeros(tuple(self.ids.shape), np.float32)
+        mask = self.policy_mask.cpu().numpy()
+        turns = self.turn_mask.sum(-1).tolist()
+        for row, (episode, first) in enumerate(
+            zip(self.episode.tolist(), self.first_turn.tolist(), strict=True)
+        ):
+            own_TL = values_ETL[episode][first : first + turns[row]]
+            numbers = np.concatenate([np.zeros(0), *own_TL])
+            if len(numbers) != mask[row].sum():
+                raise ValueError(
+                    f"episode {episode} of the batch: {len(numbers)} numbers for "
+                    f"{mask[row].sum()} policy tokens; credit must return one per token"
+                )
+            grid[row, mask[row]] = numbers
+        return torch.from_numpy(grid).to(self.ids.device)
+
+    def by_token(self, grid: Tensor, episodes: int) -> list[list[np.ndarray]]:
+        """The inverse of `token_grid`: numbers [B, L] -> one list per episode, of one array per
+        turn.
+        """
+        values_ETL: list[list[np.ndarray]] = [[] for _ in range(episodes)]
+        numbers = grid.detach().cpu().float().numpy()
+        mask, index = self.policy_mask.cpu().numpy(), self.turn_index.cpu().numpy()
+        for row in sorted(range(len(self)), key=lambda row: int(self.first_turn[row])):
+            counts = np.bincount(index[row, mask[row]], minlength=int(self.turn_mask[row].sum()))
+            own = numbers[row, mask[row]]
+            values_ETL[int(self.episode[row])] += np.split(own, np.cumsum(counts)[:-1])
+        return values_ETL
+
     def turn_grid(self, values_T: Sequence[np.ndarray]) -> Tensor:
         """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn
         is.

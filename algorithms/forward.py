@@ -117,13 +117,22 @@ def policy_logprobs(
 
 
 @torch.no_grad()
+def recompute(
+    model: PreTrainedModel, batch: TokenBatch, micro_tokens: int, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """What `policy_logprobs` says before an update, without a gradient: both [B, L]."""
+    logprobs = torch.zeros(batch.ids.shape, device=batch.ids.device)
+    entropies = torch.zeros_like(logprobs)
+    for rows in micro_batches(batch, micro_tokens):
+        part = batch.rows(rows)
+        where = rows.to(logprobs.device), slice(part.ids.shape[1])
+        said = policy_logprobs(model, part, temperature, entropy="measured")
+        logprobs[where], entropies[where] = (grid.to(logprobs.dtype) for grid in said)
+    return logprobs, entropies
+
+
 def recompute_logprobs(
     model: PreTrainedModel, batch: TokenBatch, micro_tokens: int, temperature: float = 1.0
 ) -> Tensor:
     """The learner's own log-probabilities [B, L] before an update, so that the first ratio is 1."""
-    grid = torch.zeros(batch.ids.shape, device=batch.ids.device)
-    for rows in micro_batches(batch, micro_tokens):
-        part = batch.rows(rows)
-        logprobs, _ = policy_logprobs(model, part, temperature, entropy="none")
-        grid[rows.to(grid.device), : part.ids.shape[1]] = logprobs.to(grid.dtype)
-    return grid
+    return recompute(model, batch, micro_tokens, temperature)[0]

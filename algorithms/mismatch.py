@@ -8,6 +8,7 @@ min(pi_learner(token) / pi_sampler(token), cap), taken before the update and wit
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor
 from lmenvs.types import Episode
 
 from .batch import TokenBatch
-from .losses import LOG_RATIO_LIMIT
+from .losses import LOG_RATIO_LIMIT, Unit, importance_ratio
+
+Beyond = Literal["truncate", "drop"]
 
 
 def sampler_logprobs(batch: TokenBatch, episodes: Sequence[Episode]) -> Tensor:
@@ -59,12 +62,29 @@ def mismatch(sampled: Tensor, logprobs: Tensor) -> dict[str, float]:
     return {"kl/sampler": float(k3.mean()), "kl/sampler_ratio_max": float(gap.max().exp())}
 
 
-def importance_weights(sampled: Tensor, logprobs: Tensor, cap: float | None) -> Tensor:
+def importance_weights(
+    sampled: Tensor,
+    logprobs: Tensor,
+    cap: float | None,
+    *,
+    unit: Unit = "token",
+    turn_index: Tensor | None = None,
+    beyond: Beyond = "truncate",
+) -> Tensor:
     """min(pi_learner / pi_sampler, cap) for each token, without a gradient: [B, L].
 
     1 where the sampler's word is not known, and everywhere if `cap` is None. A loss that is linear
     in the advantage, as the clipped and the plain policy gradient are (for weights of at least 0),
     takes them as a factor of the advantage.
+
+    Args:
+        sampled: From `sampler_logprobs`.
+        logprobs: [B, L] of the same tokens, computed by the learner before its first step.
+        cap: What a weight is held below.
+        unit: Whose ratio it is: see `losses.importance_ratio`.
+        turn_index: [B, L] the turn of each token, for the unit "turn".
+        beyond: What becomes of a ratio above `cap`: "truncate" makes it `cap`; "drop" makes it 0,
+            as a token that the learner finds so much likelier is rather an error than news.
 
     >>> said = torch.tensor([[-2.0, -1.0, float("nan")]])
     >>> importance_weights(said, torch.tensor([[-1.0, -1.0, -3.0]]), cap=2.0).tolist()
@@ -72,5 +92,9 @@ def importance_weights(sampled: Tensor, logprobs: Tensor, cap: float | None) -> 
     """
     if cap is None:
         return torch.ones_like(sampled)
-    gap = (logprobs.detach() - sampled).nan_to_num(nan=0.0, posinf=LOG_RATIO_LIMIT)
-    return gap.clamp(max=LOG_RATIO_LIMIT).exp().clamp(max=cap)
+    gap = logprobs.detach() - sampled
+    known = ~gap.isnan()
+    gap = gap.nan_to_num(nan=0.0, posinf=LOG_RATIO_LIMIT, neginf=-LOG_RATIO_LIMIT)
+    ratio = importance_ratio(gap, known, unit, turn_index)
+    held = ratio.clamp(max=cap) if beyond == "truncate" else torch.where(ratio > cap, 0.0, ratio)
+    return torch.where(known, held, 1.0)

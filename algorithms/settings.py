@@ -10,13 +10,26 @@ if TYPE_CHECKING:
 _AT_LEAST_0 = (
     *("seed", "lora_rank", "learning_rate", "critic_learning_rate", "anneal"),
     *("entropy_bonus", "reference_kl", "observation_weight"),
+    *("clip_high", "positive", "negative"),
 )
 _AT_LEAST_1 = (
-    *("iterations", "episodes", "groups", "epochs", "minibatches", "batch_size", "save_every"),
-    *("critic_steps", "actor_steps", "siblings"),
-    *("max_new_tokens", "max_turns", "width", "micro_tokens"),
+    *(
+        "iterations",
+        "episodes",
+        "tasks",
+        "groups",
+        "epochs",
+        "minibatches",
+        "batch_size",
+        "save_every",
+    ),
+    *("critic_steps", "actor_steps", "siblings", "sync_every", "forks"),
+    *("max_new_tokens", "max_turns", "width", "micro_tokens", "segment", "continuations"),
     *("hidden", "layers", "heads", "context", "vocabulary_size"),
 )
+
+_ABOVE_0 = ("max_norm", "target_kl")
+_SHARES = ("discount", "lam", "token_discount", "token_lam", "turn_discount", "turn_lam", "blend")
 
 
 def refuse_impossible(config: "DataclassInstance") -> None:
@@ -35,7 +48,9 @@ def refuse_impossible(config: "DataclassInstance") -> None:
             wanted = "at least 0"
         elif name in _AT_LEAST_1 and value < 1:
             wanted = "at least 1"
-        elif name == "max_norm" and value <= 0:
+        elif name in _ABOVE_0 and value <= 0:
             wanted = "a number above 0"
+        elif name in _SHARES and not 0 <= value <= 1:
+            wanted = "a number from 0 to 1"
         if wanted:
             raise ValueError(f"{name} {value}; expected {wanted}")

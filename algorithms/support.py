@@ -146,12 +146,19 @@ def interruptible() -> Generator[Stop]:
 
 
 def iterations(
-    run: Run, what: str, total: int, start: int, save_every: int, save: Callable[[int], None]
+    run: Run,
+    what: str,
+    total: int,
+    start: int,
+    save_every: int,
+    save: Callable[[int], None],
+    enough: Callable[[], bool] = lambda: False,
 ) -> Generator[int]:
     """The iterations from `start`: shown as they go, saved when due, stopped on request.
 
     An iteration has to log to `run`. `save` is told how many iterations are complete: after every
-    `save_every`, after the last, and after the one in which Ctrl-C came.
+    `save_every`, after the last, after the one that was `enough`, and after the one in which Ctrl-C
+    came.
 
     Raises:
         Interrupted: after Ctrl-C, once the checkpoint is saved.
@@ -159,10 +166,13 @@ def iterations(
     with interruptible() as stop, keep_workers(), progress(what, total) as advance:
         advance(start)
         for iteration in range(start, total):
+            if enough():
+                break
             yield iteration
             advance(1, success=run.logged["rollout/success"])
             complete = iteration + 1
-            if stop.requested or complete == total or complete % save_every == 0:
+            last = stop.requested or enough() or complete == total
+            if last or complete % save_every == 0:
                 with run.phase("save"):
                     save(complete)
             if stop.requested:

@@ -5,6 +5,7 @@ import sys
 from jaxtyping import install_import_hook
 
 # A module already imported keeps its unchecked functions; the test of wrong shapes would notice.
-sys.modules.pop("algorithms.losses", None)
+for name in [name for name in sys.modules if name.startswith("algorithms.losses")]:
+    del sys.modules[name]
 with install_import_hook("algorithms.losses", "beartype.beartype"):
     import algorithms.losses  # noqa: F401

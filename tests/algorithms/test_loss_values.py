@@ -42,29 +42,6 @@ def test_weights_per_row_are_weights_per_token_and_leave_the_count():
 # ---- PPO ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("turns", [None, [[0, 0, 1, 1, 2], [0, 1, 1, 1, 1], [0, 0, 0, 0, 0]]])
-@pytest.mark.parametrize("reduction", ["token", "sequence"])
-def test_at_ratio_one_the_gradient_of_ppo_is_that_of_reinforce(
-    turns: list[list[int]] | None, reduction: losses.Reduction
-):
-    logprobs = normal(3, 5, seed=3).requires_grad_()
-    advantages, mask = normal(3, 5, seed=4), normal(3, 5, seed=5) > -0.7
-    clipped = losses.ppo_clip(
-        logprobs,
-        logprobs.detach(),
-        advantages,
-        mask,
-        dual_clip=3.0,
-        turn_index=None if turns is None else torch.tensor(turns),
-        reduction=reduction,
-    )
-    plain = losses.policy_gradient(logprobs, advantages, mask, reduction=reduction)
-    (ours,) = torch.autograd.grad(clipped.loss, logprobs)
-    (expected,) = torch.autograd.grad(plain.loss, logprobs)
-    torch.testing.assert_close(ours, expected)
-    assert clipped.metrics == {"ratio_max": 1.0, "clip_fraction": 0.0, "approx_kl": 0.0}
-
-
 @pytest.mark.parametrize(
     ("ratio", "advantage", "loss", "slope"),
     [
@@ -89,39 +66,6 @@ def test_ppo_clips_as_the_table_says(ratio: float, advantage: float, loss: float
     assert result.metrics["approx_kl"] == approx(ratio - 1 - math.log(ratio), rel=1e-5)
 
 
-def test_the_ratio_of_a_turn_has_the_gradient_of_the_whole_turns_objective():
-    # against the definition, turn by turn: rho_k = exp of the sum of the turn's log-ratios
-    logprobs = (0.3 * normal(2, 6, seed=6)).requires_grad_()
-    old = 0.3 * normal(2, 6, seed=7)
-    turn_index = torch.tensor([[-1, 0, 0, -1, 1, 1], [0, 0, 0, 2, 2, -1]])
-    mask = turn_index >= 0
-    per_turn = {(0, 0): 1.5, (0, 1): -0.5, (1, 0): -2.0, (1, 2): 1.0}
-    advantages = torch.zeros(2, 6)
-    objective = torch.zeros(())
-    for (which, turn), advantage in per_turn.items():
-        here = turn_index[which] == turn
-        advantages[which, here] = advantage
-        ratio = (logprobs - old)[which, here].sum().exp()
-        held = ratio.clamp(0.8, 1.2)
-        objective = objective - torch.minimum(ratio * advantage, held * advantage)
-    (expected,) = torch.autograd.grad(objective / mask.sum(), logprobs)
-    result = losses.ppo_clip(logprobs, old, advantages, mask, turn_index=turn_index)
-    (ours,) = torch.autograd.grad(result.loss, logprobs)
-    torch.testing.assert_close(ours, expected)
-    assert expected.abs().max() > 0
-    assert result.metrics["clip_fraction"] > 0  # both cases are in the comparison
-
-
-def test_turns_of_one_token_are_the_token_form():
-    logprobs, old, advantages = normal(2, 4, 8), normal(2, 4, 9), normal(2, 4, 10)
-    mask = torch.ones(2, 4, dtype=torch.bool)
-    turns = torch.arange(4).expand(2, 4)
-    by_turn = losses.ppo_clip(logprobs, old, advantages, mask, turn_index=turns)
-    by_token = losses.ppo_clip(logprobs, old, advantages, mask)
-    assert float(by_turn.loss) == approx(float(by_token.loss))
-    assert by_turn.metrics == approx(by_token.metrics)
-
-
 def test_the_largest_ratio_is_that_of_a_kept_token():
     mask = torch.tensor([[True, True, False]])
     half = row(math.log(0.5), math.log(0.25), 7.0)
@@ -135,16 +79,6 @@ def test_an_absurd_ratio_gives_finite_loss_and_gradient():
     (gradient,) = torch.autograd.grad(result.loss, logprobs)
     assert math.isfinite(float(result.loss.detach()))
     assert torch.isfinite(gradient).all()
-
-
-def test_wrong_clips_and_turns_are_refused():
-    one = row(0.0)
-    with pytest.raises(ValueError, match=r"clip_low 1\.5"):
-        losses.ppo_clip(one, one, one, ones(1), clip_low=1.5)
-    with pytest.raises(ValueError, match=r"dual_clip is 0\.5; expected a ratio above 1"):
-        losses.ppo_clip(one, one, one, ones(1), dual_clip=0.5)
-    with pytest.raises(ValueError, match="turn_index is negative"):
-        losses.ppo_clip(one, one, one, ones(1), turn_index=torch.tensor([[-1]]))
 
 
 # ---- critics ------------------------------------------------------------------------------------

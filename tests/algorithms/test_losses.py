@@ -67,7 +67,45 @@ EVERY: dict[str, Loss] = {
         b["values"], b["old"], b["advantages"], b["mask"], dual_clip=3.0, total=n
     ),
     "ppo by turn": lambda b, n: losses.ppo_clip(
-        b["values"], b["old"], b["advantages"], b["mask"], turn_index=b["turns"], total=n
+        b["values"],
+        b["old"],
+        b["advantages"],
+        b["mask"],
+        ratio="turn",
+        turn_index=b["turns"],
+        total=n,
+    ),
+    "ppo by row": lambda b, n: losses.ppo_clip(
+        b["values"], b["old"], b["advantages"], b["mask"], ratio="sequence", total=n
+    ),
+    "ppo by both": lambda b, n: losses.ppo_clip(
+        b["values"],
+        b["old"],
+        b["advantages"],
+        b["mask"],
+        clip_low=b["weights"],
+        clip_high=b["weights"],
+        ratio="hybrid",
+        total=n,
+    ),
+    "opmd": lambda b, n: losses.opmd(
+        b["values"], b["old"], b["advantages"], b["mask"], tau=0.3, total=n
+    ),
+    "opmd by turn": lambda b, n: losses.opmd(
+        b["values"],
+        b["old"],
+        b["advantages"],
+        b["mask"],
+        tau=0.3,
+        unit="turn",
+        turn_index=b["turns"],
+        total=n,
+    ),
+    "asymmetric": lambda b, n: losses.asymmetric_reinforce(
+        b["values"], b["advantages"], b["old"], b["mask"], total=n
+    ),
+    "smoothing": lambda b, n: losses.entropy_smoothing(
+        -b["values"], b["mask"], b["turns"], torch.tensor([0.8, 1.0, 1.2, 0.0, 0.0]), total=n
     ),
     "value": lambda b, n: losses.value_mse(b["values"], b["advantages"], b["mask"], total=n),
     "clipped value": lambda b, n: losses.value_mse(
@@ -179,36 +217,3 @@ def test_shapes_that_do_not_fit_are_refused_in_these_tests():
         losses.policy_gradient(b["values"], b["advantages"], b["mask"][:, :1])
     with pytest.raises(Exception, match="advantages"):
         losses.policy_gradient(b["values"], b["advantages"][0], b["mask"])
-
-
-# ---- the mean -----------------------------------------------------------------------------------
-
-
-def test_the_token_mean_counts_tokens_alike_and_the_sequence_mean_rows():
-    values = torch.tensor([[1.0, 3.0, 9.0], [8.0, 9.0, 9.0], [9.0, 9.0, 9.0]])
-    mask = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])
-    assert float(losses.masked_mean(values, mask)) == 4.0  # (1 + 3 + 8) / 3
-    assert float(losses.masked_mean(values, mask, "sequence")) == 5.0  # (2 + 8) / 2
-    assert float(losses.masked_mean(values, mask, total=6)) == 2.0
-    assert float(losses.masked_mean(values, mask, "sequence", total=5)) == 2.0
-
-
-def test_the_sequence_mean_of_micro_batches_adds_up_too():
-    b = batch()
-    rows = float((b["mask"].sum(dim=1) > 0).sum())
-    whole = losses.policy_gradient(b["values"], b["advantages"], b["mask"], reduction="sequence")
-    parts = [
-        losses.policy_gradient(
-            b["values"][[row]], b["advantages"][[row]], b["mask"][[row]], rows, reduction="sequence"
-        )
-        for row in range(ROWS)
-    ]
-    assert sum(float(part.loss) for part in parts) == approx(float(whole.loss))
-
-
-def test_a_total_that_is_no_count_and_an_unknown_reduction_are_refused():
-    b = batch()
-    with pytest.raises(ValueError, match="total is 0; expected the positive count"):
-        losses.masked_mean(b["values"], b["mask"], total=0)
-    with pytest.raises(Exception, match="reduction"):
-        losses.masked_mean(b["values"], b["mask"], "turn")  # pyright: ignore[reportArgumentType]

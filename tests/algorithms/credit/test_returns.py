@@ -97,6 +97,33 @@ def test_potential_shaping_telescopes(seed: int, truncated: bool):
     assert shaped == approx(unshaped)
 
 
+def test_a_reward_of_zero_keeps_its_place():
+    # the last reward is discounted twice, not once as if the middle turn were not there
+    assert discounted_returns([0, 0, 4], 0.5).tolist() == [1.0, 2.0, 4.0]
+    # d = (.5*2 - 2, .5*2 - 2, 4 - 2); A_1 = -1 + .5*2, A_0 = -1 + .5*0
+    assert gae([0, 0, 4], [2, 2, 2], 0.5, 1.0).tolist() == [-1.0, 0.0, 2.0]
+
+
+def test_long_episodes_equal_the_recursion_turn_by_turn():
+    generator = np.random.default_rng(12)
+    rewards, values = generator.normal(size=(2, 500))
+    returns, advantages, behind, ahead = np.zeros(500), np.zeros(500), 0.3, 0.0
+    next_value = 0.3
+    for turn in reversed(range(500)):
+        behind = rewards[turn] + 0.97 * behind
+        ahead = rewards[turn] + 0.97 * next_value - values[turn] + 0.97 * 0.9 * ahead
+        next_value, returns[turn], advantages[turn] = values[turn], behind, ahead
+    assert discounted_returns(rewards, 0.97, bootstrap=0.3) == approx(returns, abs=1e-12)
+    assert gae(rewards, values, 0.97, 0.9, bootstrap=0.3) == approx(advantages, abs=1e-12)
+
+
+def test_lists_tuples_and_arrays_of_any_number_type_are_taken():
+    expected = discounted_returns([1.0, 2.0], 0.5).tolist()
+    for rewards in ((1, 2), [1, 2], np.array([1, 2]), np.array([1.0, 2.0], dtype=np.float32)):
+        assert discounted_returns(rewards, 0.5).tolist() == expected
+    assert discounted_returns([1, 2], 0.5).dtype == np.float64
+
+
 def test_returns_and_advantages_by_hand():
     # D_2 = 3 + .5*8 = 7, D_1 = 2 + .5*7 = 5.5, D_0 = 1 + .5*5.5 = 3.75
     assert discounted_returns([1, 2, 3], 0.5, bootstrap=8.0).tolist() == [3.75, 5.5, 7.0]
@@ -135,6 +162,8 @@ def test_wrong_arguments_are_refused_in_one_line():
         discounted_returns([1.0, float("nan")], 0.9)
     with pytest.raises(ValueError, match="bootstrap is inf"):
         discounted_returns([1.0], 0.9, bootstrap=float("inf"))
+    with pytest.raises(ValueError, match="bootstrap is nan"):
+        gae([1.0], [1.0], 0.9, 0.9, bootstrap=float("nan"))
     with pytest.raises(ValueError, match=r"rewards_T has shape \(1, 2\)"):
         discounted_returns(np.zeros((1, 2)), 0.9)
     with pytest.raises(ValueError, match=r"discount is 1\.5; expected a number from 0 to 1"):

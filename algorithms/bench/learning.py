@@ -1,0 +1,203 @@
+"""Language models that learn, cell by cell: every algorithm on every task, three seeds each.
+
+A cell clones a tiny model on scripted play (once per task and seed), trains it with one algorithm
+until it has spent the task's environment turns, and plays held-out tasks before and after. Every
+algorithm runs with its own defaults, but for how many episodes an iteration has, the learning rate
+and the longest action, which are the same for all. A cell that was run is kept in the file; one
+that was stopped goes on from its checkpoint.
+"""
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from agents.rollout import evaluate
+
+from .. import behaviour_cloning, support
+from ..checkpoints import write_whole
+from ..commands.training import ALGORITHMS
+
+SEEDS = (0, 1, 2)
+EVALUATION_SEED = 1_000_000
+LEARNING_RATE = 5e-4
+EPISODES = 64  # an iteration; groups are 8 tasks of 8
+LONGEST_ACTION = 12  # tokens
+OTHERS = ("behaviour_cloning", "archer")
+"""Not measured here: the first makes the starts, the demo measures the second."""
+_WORDS = (
+    *("crane", "slate", "trace", "crate", "caret", "react", "stone", "notes", "onset", "plane"),
+    *("panel", "penal", "sheet", "these", "brick", "crowd", "dream", "armed", "flour", "ghost"),
+    *("jumpy", "vivid", "mouth", "night"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is learned, from which start, for how long.
+
+    Attributes:
+        env: Trained on.
+        held_out: Evaluated on.
+        demonstrator: Whose play the start is cloned on.
+        demonstrations: Episodes of it.
+        epochs: Of cloning.
+        hidden: The model's width.
+        turn_budget: Environment turns that every algorithm may spend.
+        max_turns: Training episodes are truncated here.
+        evaluations: Held-out episodes.
+    """
+
+    env: str
+    held_out: str
+    demonstrator: str
+    demonstrations: int
+    epochs: int
+    hidden: int
+    turn_budget: int
+    max_turns: int | None
+    evaluations: int
+
+
+_MAZE = "lmenvs/Maze-v0?layout=u"
+_WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}"
+_COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104"
+TASKS: Mapping[str, Task] = {
+    "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 20_000, 30, 192),
+    "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 20_000, None, 192),
+    "coin-collector": Task(
+        f"{_COIN}&games=256&relabel=true",
+        f"{_COIN}&first_game=256&games=192",
+        "script:never-go-back?noise=0.45",
+        1000,
+        4,
+        96,
+        25_000,
+        None,
+        192,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training: which algorithm on which task with which seed."""
+
+    task: str
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What the file calls it."""
+        return f"{self.task} / {self.algorithm} / {self.seed}"
+
+
+def cells(algorithms: Sequence[str] = (), seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:
+    """All cells, one seed after the other, so that what is there is balanced at any time."""
+    names = algorithms or [name for name in ALGORITHMS if name not in OTHERS]
+    for seed in seeds:
+        for task in TASKS:
+            for algorithm in names:
+                yield Cell(task, algorithm, seed)
+
+
+def start(task: Task, seed: int, folder: Path) -> Path:
+    """The cloned model that every algorithm begins from; made where it is missing."""
+    clone = behaviour_cloning.Config(
+        seed=seed,
+        demonstrator=task.demonstrator,
+        episodes=task.demonstrations,
+        epochs=task.epochs,
+        batch_size=8,
+        observation_weight=0.1,
+    )
+    config = behaviour_cloning.TinyConfig(hidden=task.hidden, layers=2, clone=clone)
+    return behaviour_cloning.pretrain(task.env, folder, config, resume=True)
+
+
+def settings(algorithm: str, task: Task, seed: int) -> Any:
+    """The algorithm's Config for a task: its own defaults, and the sizes that all share."""
+    kind = importlib.import_module(f"algorithms.{algorithm}").Config
+    known = {field.name for field in fields(kind)}
+    given: dict[str, Any] = {
+        "seed": seed,
+        "iterations": 10_000,
+        "turn_budget": task.turn_budget,
+        "learning_rate": LEARNING_RATE,
+        "max_new_tokens": LONGEST_ACTION,
+        "max_turns": task.max_turns,
+        "save_every": 10,
+    }
+    if "groups" in known:
+        given |= {"groups": EPISODES // 8, "group_size": 8}
+    elif "episodes" in known:
+        given["episodes"] = EPISODES
+    return kind(**{name: value for name, value in given.items() if name in known})
+
+
+def run_cell(cell: Cell, task: Task, folder: Path) -> dict[str, Any]:
+    """Train (or go on training) one cell and score it on held-out tasks."""
+    begin = start(task, cell.seed, folder / "starts" / f"{cell.task}-{cell.seed}")
+    config = settings(cell.algorithm, task, cell.seed)
+    out = folder / f"{cell.task}-{cell.algorithm}-{cell.seed}"
+    trainer = importlib.import_module(f"algorithms.{cell.algorithm}")
+    run = trainer.train(task.env, begin, out, config, resume=True)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return {
+        **score(run, task),
+        "turns": int(sum(row["rollout/environment_turns"] for row in rows)),
+        "seconds": rows[-1]["time"],
+        "iterations": len(rows),
+        "training_returns": [round(row["rollout/return"], 4) for row in rows],
+        "config": asdict(config),
+        "commit": support.commit(),
+    }
+
+
+def score(model: Path, task: Task) -> dict[str, Any]:
+    """Held-out play of a model, as sampled: success and return with intervals."""
+    policy = f"hf:{model}?max_new_tokens={LONGEST_ACTION}"
+    report = evaluate(
+        task.held_out, policy, episodes=task.evaluations, seed=EVALUATION_SEED, record=False
+    )
+    return {
+        "episodes": task.evaluations,
+        "success": asdict(report.success),
+        "return": asdict(report.returns),
+    }
+
+
+def measure(folder: Path, result: Path, chosen: Sequence[Cell], command: str) -> None:
+    """Run the cells that the file does not hold, and write it after each.
+
+    Other processes may fill the same file: it is read again before it is written.
+    """
+    with support.progress("learning", len(chosen)) as advance:
+        for cell in chosen:
+            if cell.name not in _read(result)["cells"]:
+                task = TASKS[cell.task]
+                found = run_cell(cell, task, folder)
+                record = _read(result)
+                record["cells"][cell.name] = found
+                key = f"{cell.task} / {cell.seed}"
+                if key not in record["starts"]:
+                    begin = folder / "starts" / f"{cell.task}-{cell.seed}"
+                    record["starts"][key] = score(begin, task)
+                about = {
+                    "command": command,
+                    "machine": support.machine(),
+                    "versions": support.versions(),
+                    "tasks": {name: asdict(task) for name, task in TASKS.items()},
+                    "seeds": list(SEEDS),
+                }
+                write_whole(result, json.dumps({**record, **about}, indent=1) + "\n")
+            advance(1)
+
+
+def _read(result: Path) -> dict[str, Any]:
+    if not result.exists():
+        return {"cells": {}, "starts": {}}
+    return json.loads(result.read_text(encoding="utf-8"))

@@ -1,0 +1,131 @@
+"""POAD: PPO over tokens with the action's value decomposed, so that wording costs nothing (torch).
+
+Paper: Wen et al., Reinforcing Language Agents via Policy Optimization with Action Decomposition
+(2024), equations 12 to 14: the Bellman backup with action decomposition. Inside an action nothing
+is discounted; the discount lies between turns only, and the gap between token-level and
+action-level optimisation closes.
+
+Deviations: as in turn_ppo.py; the critic judges every token from what precedes it. The published
+code whitens advantages and leaves exact zeros out of their mean; here no token is left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmenvs.types import Episode
+
+from .credit import action_decomposition_gae
+from .settings import refuse_impossible
+from .trainer.credited import TokenCredit
+from .trainer.objective import Objective
+from .trainer.session import open_session
+from .trainer.update import update
+from .trainer.values import critic_of, judge_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What can be set."""
+
+    seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
+    iterations: int = 60  # each collects fresh episodes and updates on them
+    turn_budget: int | None = None  # stop earlier, after so many environment turns
+    episodes: int = 128  # per iteration; more is steadier and slower
+    discount: float = 0.95  # per turn; below 1 prefers short solutions
+    lam: float = 0.95  # trust in sampled rewards (1) against the critic (0), at every token
+    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
+    epochs: int = 2  # passes over an iteration's episodes
+    minibatches: int = 4  # optimizer steps per pass
+    learning_rate: float = 5e-4  # of the policy; a pretrained 1 B model wants about 1e-6
+    critic_learning_rate: float = 1e-3  # of the critic
+    anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
+    max_norm: float = 1.0  # gradients longer than this are shortened
+    lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
+    max_new_tokens: int = 16  # an action longer than this is cut
+    max_turns: int | None = None  # truncate episodes here, besides the task's own limit
+    width: int = 128  # conversations answered at once
+    micro_tokens: int = 2048  # padded tokens per pass; fits a CPU cache, a GPU likes 16 times more
+    gradient_checkpointing: bool = False  # less memory for a third more time
+    save_every: int = 10  # iterations between checkpoints
+    engine: str = ""  # what samples, "" in this process; see agents.making.open_engine
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        refuse_impossible(self)
+
+
+def credit(
+    episodes: Sequence[Episode],
+    values_ETL: Sequence[Sequence[np.ndarray]],
+    bootstraps_E: Sequence[float],
+    config: Config,
+) -> TokenCredit:
+    """GAE with action decomposition for each episode; `bootstraps_E` is 0 where one terminated."""
+    advantages_ETL: list[list[np.ndarray]] = []
+    targets_ETL: list[list[np.ndarray]] = []
+    for episode, values_TL, bootstrap in zip(episodes, values_ETL, bootstraps_E, strict=True):
+        rewards_T = [turn.reward for turn in episode.turns]
+        advantages_TL = action_decomposition_gae(
+            rewards_T, values_TL, config.discount, config.lam, bootstrap
+        )
+        advantages_ETL.append(advantages_TL)
+        targets_ETL.append([a + v for a, v in zip(advantages_TL, values_TL, strict=True)])
+    return TokenCredit(advantages_ETL, targets_ETL, [list(v) for v in values_ETL])
+
+
+def train(
+    env: str,
+    model: str | Path,
+    out: str | Path,
+    config: Config = Config(),
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    env_workers: int = 0,
+    step_timeout: float | None = None,
+) -> Path:
+    """Train the model of a folder or hub id on an environment's training split; returns the run
+    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
+    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
+    those that break are left out and counted.
+    """
+    session = open_session(
+        "poad",
+        env,
+        model,
+        out,
+        config,
+        judges="tokens",
+        critic_learning_rate=config.critic_learning_rate,
+        resume=resume,
+        device=device,
+        env_workers=env_workers,
+        step_timeout=step_timeout,
+    )
+    critic = critic_of(session.learner)
+    for iteration, generator in session.iterations():
+        with session.phase("collect"), session.sampler(iteration) as policy:
+            seeds = generator.integers(2**31, size=config.episodes)
+            episodes = session.collect(policy, seeds)
+        with session.phase("credit"):
+            experience = session.read(episodes)
+            values_ETL, bootstraps_E = judge_tokens(
+                critic, experience.tokens, len(episodes), config.micro_tokens
+            )
+            given = credit(experience.episodes, values_ETL, bootstraps_E, config)
+        with session.phase("update"):
+            measured = update(
+                session.learner,
+                experience,
+                experience.lay_out(given.advantages_ETL, config.objective.normalise),
+                config,
+                generator,
+                value_targets=given.targets(experience.tokens),
+            )
+        measured |= given.metrics()
+        session.log(iteration, experience, given.advantages_ET, measured, given.values_ET)
+    return session.path
