@@ -11,8 +11,9 @@ limit cuts off is followed by nothing, as in `lmenvs.exact`.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import gymnasium
 import numpy as np
@@ -73,23 +74,23 @@ def plays(env: Environment, policy: TabularSoftmaxPolicy, most: int = MOST_PLAYS
         ValueError: if there are more than `most`.
     """
     states, turns = _model(env, policy)
+    steps_at = _steps(states, policy)
 
-    def extend(play: Play, node: int) -> Iterator[Play]:
-        for longer, after in _continuations(play, node, states, policy):
-            if after < 0 or len(longer.keys_T) == turns:
-                yield longer
+    def extend(probability: float, node: int, taken: tuple[_Step, ...]) -> Iterator[Play]:
+        for step in steps_at(node, len(taken)):
+            chance, longer = probability * step.chance, (*taken, step)
+            if step.after < 0 or len(longer) == turns:
+                yield _play(chance, longer)
             else:
-                yield from extend(longer, after)
+                yield from extend(chance, step.after, longer)
 
     found: list[Play] = []
     for probability, node, _ in states.starts():
-        for play in extend(Play(probability, (), (), (), (), False), node):
+        for play in extend(probability, node, ()):
             found.append(play)
             if len(found) > most:
-                raise ValueError(
-                    f"{env}: more than {most} possible plays; give a smaller environment, or "
-                    "use `sampled`"
-                )
+                few = "give a smaller environment, or use `sampled`"
+                raise ValueError(f"{env}: more than {most} possible plays; {few}")
     return found
 
 
@@ -102,18 +103,20 @@ def sampled(
 ) -> list[Play]:
     """Plays drawn from the model: `size` from each of `groups` start states, group by group."""
     states, turns = _model(env, policy)
-    starts, found = states.starts(), list[Play]()
+    steps_at, starts, found = _steps(states, policy), states.starts(), list[Play]()
     chances = np.array([probability for probability, _, _ in starts])
     for start in generator.choice(len(starts), groups, p=chances / chances.sum()):
-        for _ in range(size):
-            play, node = Play(1.0, (), (), (), (), False), starts[start][1]
-            while node >= 0 and len(play.keys_T) < turns:
-                steps = list(_continuations(play, node, states, policy))
-                ahead = np.cumsum([step.probability for step, _ in steps])
-                drawn = int(np.searchsorted(ahead, generator.random() * ahead[-1], side="right"))
-                play, node = steps[drawn]
-                play = replace(play, probability=1.0)
-            found.append(replace(play, probability=1.0 / (groups * size)))
+        for draws in generator.random((size, turns)).tolist():
+            node, taken = starts[start][1], list[_Step]()
+            for turn, draw in enumerate(draws):
+                steps = steps_at(node, turn)
+                # a draw above the last bound can only be rounding
+                drawn = next((step for step in steps if draw < step.bound), steps[-1])
+                taken.append(drawn)
+                node = drawn.after
+                if node < 0:
+                    break
+            found.append(_play(1.0 / (groups * size), taken))
     return found
 
 
@@ -176,7 +179,14 @@ def parameters(env: Environment, policy: TabularSoftmaxPolicy) -> Parameters:
 def places_of(table: Parameters, played: Sequence[Play]) -> Indices:
     """The place of every action taken, all plays end to end."""
     taken = [pair for play in played for pair in zip(play.keys_T, play.actions_T, strict=True)]
-    return np.fromiter(map(table.places.__getitem__, taken), dtype=np.intp, count=len(taken))
+    try:
+        return np.fromiter(map(table.places.__getitem__, taken), dtype=np.intp, count=len(taken))
+    except KeyError as missing:
+        key, action = missing.args[0]
+        raise ValueError(
+            f"action {action!r} in state {key!r} has no parameter; give plays of the environment "
+            "that the parameters were made from"
+        ) from None
 
 
 def weighted_scores(table: Parameters, places: Indices, weights: Floats) -> Floats:
@@ -227,24 +237,48 @@ def _model(env: Environment, policy: TabularSoftmaxPolicy) -> tuple[States, int]
     return States(copy.deepcopy(unwrapped), stationary=False), unwrapped.turn_limit
 
 
-def _continuations(
-    play: Play, node: int, states: States, policy: TabularSoftmaxPolicy
-) -> Iterator[tuple[Play, int]]:
-    """Every way in which the play can go on by one turn, and the node after it; -1 at the end."""
-    turn, key = len(play.keys_T), states.key(node)
-    actions = states.actions(node, turn)
-    for action, chance in zip(actions, policy.probabilities(key, actions).tolist(), strict=True):
-        for probability, after, _, reward, over in states.rows[states.row_id(node, turn, action)]:
-            if probability * chance > 0.0:
-                longer = Play(
-                    play.probability * probability * chance,
-                    (*play.keys_T, key),
-                    (*play.actions_T, action),
-                    (*play.options_T, actions),
-                    (*play.rewards_T, reward),
-                    over,
-                )
-                yield longer, after
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One thing that can happen in a state; `after` is the node behind it, -1 at the end."""
+
+    chance: float
+    bound: float  # the sum of this chance and of those listed before it
+    key: str
+    action: str
+    options: tuple[str, ...]
+    reward: float
+    over: bool
+    after: int
+
+
+def _steps(states: States, policy: TabularSoftmaxPolicy) -> Callable[[int, int], list[_Step]]:
+    """What can happen in a node at a turn, looked up once."""
+
+    @cache
+    def steps_at(node: int, turn: int) -> list[_Step]:
+        key, actions = states.key(node), states.actions(node, turn)
+        steps, bound = list[_Step](), 0.0
+        for action, chance in zip(actions, policy(key, actions), strict=True):
+            row = states.rows[states.row_id(node, turn, action)]
+            for probability, after, _, reward, over in row:
+                if probability * chance > 0.0:
+                    bound += probability * chance
+                    found = (probability * chance, bound, key, action, actions, reward, over, after)
+                    steps.append(_Step(*found))
+        return steps
+
+    return steps_at
+
+
+def _play(probability: float, taken: Sequence[_Step]) -> Play:
+    return Play(
+        probability,
+        tuple(step.key for step in taken),
+        tuple(step.action for step in taken),
+        tuple(step.options for step in taken),
+        tuple(step.reward for step in taken),
+        taken[-1].over,
+    )
 
 
 def _visits(states: States, policy: TabularSoftmaxPolicy, turns: int) -> Iterator[dict[int, float]]:

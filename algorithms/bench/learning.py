@@ -1,10 +1,10 @@
 """Language models that learn, cell by cell: every algorithm on every task, three seeds each.
 
 A cell clones a tiny model on scripted play (once per task and seed), trains it with one algorithm
-until it has spent the task's environment turns, and plays held-out tasks before and after. Every
-algorithm runs with its own defaults, but for how many episodes an iteration has, the learning rate
-and the longest action, which are the same for all. A cell that was run is kept in the file; one
-that was stopped goes on from its checkpoint.
+until it has spent the task's environment turns, and plays held-out tasks before and after. How
+credit becomes steps is the same for all (`SHARED`), so that cells differ in credit; what else an
+algorithm has is its default. A cell that was run is kept in the file; one that was stopped goes on
+from its checkpoint.
 """
 
 import importlib
@@ -22,9 +22,18 @@ from ..commands.training import ALGORITHMS
 
 SEEDS = (0, 1, 2)
 EVALUATION_SEED = 1_000_000
-LEARNING_RATE = 5e-4
-EPISODES = 64  # an iteration; groups are 8 tasks of 8
 LONGEST_ACTION = 12  # tokens
+EPISODES = 64  # an iteration; groups are 8 tasks of 8
+SHARED: Mapping[str, Any] = {
+    "learning_rate": 5e-4,
+    "epochs": 2,
+    "minibatches": 4,
+    "target_kl": 0.03,
+    "anneal": 0.1,
+    "max_new_tokens": LONGEST_ACTION,
+}
+UNCLIPPED = ("reinforce",)
+"""One pass over fresh episodes, as nothing bounds what a second one would do."""
 OTHERS = ("behaviour_cloning", "archer")
 """Not measured here: the first makes the starts, the demo measures the second."""
 _WORDS = (
@@ -65,7 +74,7 @@ _MAZE = "lmenvs/Maze-v0?layout=u"
 _WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}"
 _COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104"
 TASKS: Mapping[str, Task] = {
-    "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 20_000, 30, 192),
+    "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 12_000, 30, 192),
     "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 20_000, None, 192),
     "coin-collector": Task(
         f"{_COIN}&games=256&relabel=true",
@@ -123,14 +132,14 @@ def settings(algorithm: str, task: Task, seed: int) -> Any:
     kind = importlib.import_module(f"algorithms.{algorithm}").Config
     known = {field.name for field in fields(kind)}
     given: dict[str, Any] = {
+        **SHARED,
         "seed": seed,
         "iterations": 10_000,
         "turn_budget": task.turn_budget,
-        "learning_rate": LEARNING_RATE,
-        "max_new_tokens": LONGEST_ACTION,
         "max_turns": task.max_turns,
-        "save_every": 10,
     }
+    if algorithm in UNCLIPPED:
+        given["epochs"] = 1
     if "groups" in known:
         given |= {"groups": EPISODES // 8, "group_size": 8}
     elif "episodes" in known:
@@ -175,6 +184,7 @@ def measure(folder: Path, result: Path, chosen: Sequence[Cell], command: str) ->
 
     Other processes may fill the same file: it is read again before it is written.
     """
+    result.parent.mkdir(parents=True, exist_ok=True)
     with support.progress("learning", len(chosen)) as advance:
         for cell in chosen:
             if cell.name not in _read(result)["cells"]:
