@@ -37,6 +37,10 @@ def beta_normalised(
     Class: biased. The weight 1 / f(p) has seen the action, and even with the true p it counts some
     tasks for more than others. Source: Xiao et al. (2025).
 
+    Measured bias with shape (3/2, 3/2), in groups of 3, as (cosine to the true gradient,
+    relative error): Microwave (1.0000, 0.722), StopOrContinue (0.9951, 0.397), DelayedKey
+    (1.0000, 0.445), a chain of words (0.9999, 0.727).
+
     Args:
         returns_E: successes, 0 or 1, or anything between.
         groups_E: the task of each episode.

@@ -39,6 +39,10 @@ def prefix_tree(
     Tran et al. (2025), prefix-to-tree and the branch-gated advantage; undiscounted, since a
     discount would correct where nothing branches.
 
+    Measured bias with `scale="std"`, in groups of 3, as (cosine to the true gradient, relative
+    error): Microwave (0.9930, 0.175), StopOrContinue (0.9574, 3.073), DelayedKey (1.0000,
+    1.309), a chain of words (0.9659, 0.690).
+
     Args:
         returns_E: what each episode earned.
         paths_E: the steps of each episode. A step is all that tells its outcome apart, the action

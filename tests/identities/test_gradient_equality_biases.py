@@ -6,6 +6,7 @@ relative error |g - true| / |true|. Groups are of three. The policies are random
 says that only the length of the step is wrong.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from algorithms import credit
 from algorithms.credit import discounted_returns, gae, group_relative
 from algorithms.credit.anchors import group_in_group
 from algorithms.credit.beta import beta_normalised
@@ -153,14 +155,33 @@ def test_the_bias_is_the_recorded_one(name: str):
     assert errors == approx(recorded_errors, abs=6e-4)
 
 
-@pytest.mark.parametrize("credit", [divided_by_std, beta])
+@pytest.mark.parametrize("estimator", [divided_by_std, beta])
 def test_with_one_task_and_two_possible_returns_only_the_length_of_the_step_is_wrong(
-    credit: Estimator,
+    estimator: Estimator,
 ):
     """The division is then a factor per task, and a bias only towards some of the tasks."""
-    cosine, error = bias(scene(MICROWAVE), scene(MICROWAVE).grouped, credit)
+    cosine, error = bias(scene(MICROWAVE), scene(MICROWAVE).grouped, estimator)
     assert cosine == approx(1.0, abs=1e-9)
     assert error > 0.4
+
+
+DOCUMENTED = {
+    "GAE, lambda 0.95, values 0": credit.gae,
+    "discount 0.9 without its weight": credit.discounted_returns,
+    "GRPO, divided by std": credit.group_relative,
+    "BNPO, shape 3/2": credit.beta_normalised,
+    "GiGPO, divided by std": credit.group_in_group,
+    "MT-GRPO, published: std": credit.turn_index_normalised,
+    "Stratified by length": credit.stratified,
+    "TEMPO, divided by std": credit.prefix_tree,
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_biased_estimators_docstring_says_how_much(name: str):
+    said = " ".join((DOCUMENTED[name].__doc__ or "").split())
+    numbers = re.findall(r"\((-?[\d.]+), ([\d.]+)\)", said.partition("Measured bias")[2])
+    assert [tuple(map(float, pair)) for pair in numbers][: len(SCENES)] == list(BIASES[name])
 
 
 def test_the_published_turn_normalisation_points_away_from_the_true_gradient():
