@@ -19,6 +19,7 @@ from agents.rollout import evaluate
 from .. import behaviour_cloning, support
 from ..checkpoints import write_whole
 from ..commands.training import ALGORITHMS
+from ..trainer.objective import Objective
 
 SEEDS = (0, 1, 2)
 EVALUATION_SEED = 1_000_000
@@ -32,6 +33,10 @@ SHARED: Mapping[str, Any] = {
     "anneal": 0.1,
     "max_new_tokens": LONGEST_ACTION,
 }
+OBJECTIVE = Objective(normalise="standardise")
+"""Of all: failures are longer than successes, so advantages that sum to zero over episodes lower
+the probability of everything that was said; without this, comparisons are of that."""
+AS_PUBLISHED = "grpo, not centred"
 UNCLIPPED = ("reinforce",)
 """One pass over fresh episodes, as nothing bounds what a second one would do."""
 OTHERS = ("behaviour_cloning", "archer")
@@ -92,25 +97,27 @@ TASKS: Mapping[str, Task] = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training: which algorithm on which task with which seed."""
+    """One training: which method on which task with which seed."""
 
     task: str
-    algorithm: str
+    method: str
     seed: int
 
     @property
     def name(self) -> str:
         """What the file calls it."""
-        return f"{self.task} / {self.algorithm} / {self.seed}"
+        return f"{self.task} / {self.method} / {self.seed}"
 
 
-def cells(algorithms: Sequence[str] = (), seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:
+METHODS = (*(name for name in ALGORITHMS if name not in OTHERS), AS_PUBLISHED)
+
+
+def cells(methods: Sequence[str] = METHODS, seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:
     """All cells, one seed after the other, so that what is there is balanced at any time."""
-    names = algorithms or [name for name in ALGORITHMS if name not in OTHERS]
     for seed in seeds:
         for task in TASKS:
-            for algorithm in names:
-                yield Cell(task, algorithm, seed)
+            for method in methods:
+                yield Cell(task, method, seed)
 
 
 def start(task: Task, seed: int, folder: Path) -> Path:
@@ -127,9 +134,18 @@ def start(task: Task, seed: int, folder: Path) -> Path:
     return behaviour_cloning.pretrain(task.env, folder, config, resume=True)
 
 
-def settings(algorithm: str, task: Task, seed: int) -> Any:
-    """The algorithm's Config for a task: its own defaults, and the sizes that all share."""
-    kind = importlib.import_module(f"algorithms.{algorithm}").Config
+def algorithm_of(method: str) -> str:
+    """The algorithm that a method is a setting of.
+
+    >>> algorithm_of("grpo, not centred")
+    'grpo'
+    """
+    return method.partition(",")[0]
+
+
+def settings(method: str, task: Task, seed: int) -> Any:
+    """The method's Config for a task: its algorithm's defaults, and the settings that all share."""
+    kind = importlib.import_module(f"algorithms.{algorithm_of(method)}").Config
     known = {field.name for field in fields(kind)}
     given: dict[str, Any] = {
         **SHARED,
@@ -138,7 +154,8 @@ def settings(algorithm: str, task: Task, seed: int) -> Any:
         "turn_budget": task.turn_budget,
         "max_turns": task.max_turns,
     }
-    if algorithm in UNCLIPPED:
+    given["objective"] = Objective() if method == AS_PUBLISHED else OBJECTIVE
+    if method in UNCLIPPED:
         given["epochs"] = 1
     if "groups" in known:
         given |= {"groups": EPISODES // 8, "group_size": 8}
@@ -150,9 +167,9 @@ def settings(algorithm: str, task: Task, seed: int) -> Any:
 def run_cell(cell: Cell, task: Task, folder: Path) -> dict[str, Any]:
     """Train (or go on training) one cell and score it on held-out tasks."""
     begin = start(task, cell.seed, folder / "starts" / f"{cell.task}-{cell.seed}")
-    config = settings(cell.algorithm, task, cell.seed)
-    out = folder / f"{cell.task}-{cell.algorithm}-{cell.seed}"
-    trainer = importlib.import_module(f"algorithms.{cell.algorithm}")
+    config = settings(cell.method, task, cell.seed)
+    out = folder / f"{cell.task}-{cell.method}-{cell.seed}".replace(", ", "-").replace(" ", "-")
+    trainer = importlib.import_module(f"algorithms.{algorithm_of(cell.method)}")
     run = trainer.train(task.env, begin, out, config, resume=True)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     return {

@@ -1,7 +1,7 @@
 """Tiny language models learn three tasks with every algorithm, at equal environment turns.
 
     python examples/benchmarks/language_model_learning.py             # hours; goes on where it was
-    python examples/benchmarks/language_model_learning.py grpo rloo     # only these algorithms
+    python examples/benchmarks/language_model_learning.py grpo rloo     # only these methods
 
 Writes examples/benchmarks/learning/language_models.json after every cell; `python -m
 algorithms.tables --write` makes the README's table of it. --smoke runs one cell in miniature and
@@ -28,4 +28,4 @@ if "--smoke" in sys.argv:
     print(learning.run_cell(cell, task, RUNS / "smoke")["return"])
 else:
     command = "python examples/benchmarks/language_model_learning.py"
-    learning.measure(RUNS, RESULT, list(learning.cells(names)), command)
+    learning.measure(RUNS, RESULT, list(learning.cells(names or learning.METHODS)), command)
