@@ -22,6 +22,7 @@ _AT_LEAST_1 = (
         "minibatches",
         "batch_size",
         "save_every",
+        "turn_budget",
     ),
     *("critic_steps", "actor_steps", "siblings", "sync_every", "forks"),
     *("max_new_tokens", "max_turns", "width", "micro_tokens", "segment", "continuations"),
@@ -48,6 +49,8 @@ def refuse_impossible(config: "DataclassInstance") -> None:
             wanted = "at least 0"
         elif name in _AT_LEAST_1 and value < 1:
             wanted = "at least 1"
+        elif name == "group_size" and value < 2:
+            wanted = "at least 2: one episode has no other to be compared with"
         elif name in _ABOVE_0 and value <= 0:
             wanted = "a number above 0"
         elif name in _SHARES and not 0 <= value <= 1:

@@ -50,7 +50,11 @@ class Experience:
         """Every token gets its turn's advantage: one array per episode -> [B, L].
 
         Normalised over the trained turns: a turn counts once, however long it is.
+
+        Raises:
+            ValueError: if an episode has not one advantage per turn.
         """
+        self._check_turns(advantages_ET)
         return self.tokens.spread(_prepared(advantages_ET, self.trained_turns_ET, how))
 
     def lay_out(
@@ -59,7 +63,11 @@ class Experience:
         """Every token gets its own advantage: a list per episode of one array per turn -> [B, L].
 
         Normalised over the tokens of the trained turns.
+
+        Raises:
+            ValueError: as `spread`, or if a turn has not one advantage per token.
         """
+        self._check_turns(advantages_ETL)
         counts_ET = [[len(tokens) for tokens in turns_TL] for turns_TL in advantages_ETL]
         joined_EL = [np.concatenate([np.zeros(0), *turns_TL]) for turns_TL in advantages_ETL]
         trained_EL = [
@@ -73,6 +81,14 @@ class Experience:
             )
         ]
         return self.tokens.token_grid(prepared_ETL)
+
+    def _check_turns(self, advantages_E: Sequence[Sequence[object] | np.ndarray]) -> None:
+        for episode, advantages in zip(self.episodes, advantages_E, strict=True):
+            if len(advantages) != len(episode.turns):
+                raise ValueError(
+                    f"episode {episode.id}: {len(advantages)} advantages for {len(episode.turns)} "
+                    "turns; credit must return one per turn"
+                )
 
     def trained(self, numbers_ET: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Of one number per turn, those of the trained turns."""

@@ -161,7 +161,7 @@ def _policy_gradient(
         loss, numbers = _loss(given, objective, learner.entropy_bonus, policy_loss)
         loss.backward()
         history.append(numbers)
-        weights.append(max(1, int(given.mask.sum())))  # where nothing is trained, nothing was lost
+        weights.append(int(given.mask.sum()))
     return _averaged(history, weights)
 
 
