@@ -53,6 +53,7 @@ from .archer_critic import judge, trustworthiness, update_critic
 from .metrics import merged, rollout_metrics, training_split
 from .replay import ReplayBuffer
 from .settings import refuse_impossible
+from .trainer.checks import check_episodes
 
 REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
 WARMUP = 2  # times as many critic steps in a warm-up iteration
@@ -180,6 +181,7 @@ def train(
                 step_timeout=step_timeout,
                 crashes=crashes,
             )
+        check_episodes(episodes)
         with run.phase("credit"):
             judged = judge(learner, episodes, config)
             trust = trustworthiness(episodes, judged, config.discount)

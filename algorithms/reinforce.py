@@ -2,40 +2,42 @@
 
 Williams (1992) with the baseline of Kool et al., Buy 4 REINFORCE Samples, Get a Baseline for Free!
 (2019), also known as RLOO: A_i = R_i - mean of the other returns of the group; every turn of the
-episode shares A_i. One unclipped step a minibatch on fresh episodes.
+episode shares A_i. Steps are not clipped: rloo.py is the clipped form.
 
-Deviation: `centre="turns"` subtracts the mean over all turns of the batch. Failures are longer than
-successes, so A_i that sum to zero over episodes sum to less than zero over turns, and a step lowers
-the probability of everything that was said: small models collapsed. "none" is the paper.
-`reference_kl` adds KL(policy || start), with k2 in the loss, whose gradient is the KL's own;
-`sampler_cap` weighs tokens by what the sampler said (see mismatch.py). Both are off by default.
+Two forms bear data that an older policy sampled without importance ratios (Yao et al.,
+Group-Relative REINFORCE Is Secretly an Off-Policy Algorithm, 2025): `form="opmd"` holds each
+episode's log-probability near the sampler's by a square (Kimi Team, Kimi k1.5, 2025, section
+2.3.2); `form="asymmetric"` lowers the baseline by -delta, so that failures push less than successes
+pull (Arnal et al., Asymmetric REINFORCE for off-Policy Reinforcement Learning, 2025). With
+`sync_every` above 1 the data are that old: one sampler plays for so many updates.
+
+Deviations: `objective.normalise="centre"` subtracts the mean over all turns of an update. Failures
+are longer than successes, so A_i that sum to zero over episodes sum to less than zero over turns,
+and a step lowers the probability of everything that was said: small models collapsed. "none" is
+the paper. The baseline leaves the episode itself out; both off-policy papers take the group's mean.
+Of `objective` the ratio and the clips have no effect.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from agents.devices import find_device
-from agents.making import open_engine
-from agents.models import load_model, with_lora
-from agents.rollout import Crash, collect
-from agents.sampling import Sampling
 from lmenvs.types import Episode
 
-from . import losses, support
-from .batch import TokenBatch, make_batch
-from .credit import leave_one_out
-from .forward import micro_batches, policy_logprobs, recompute_logprobs
-from .metrics import credit_metrics, rollout_metrics, training_split, update_metrics
-from .mismatch import importance_weights, mismatch, sampler_logprobs
-from .reference import Reference
+from . import losses
+from .credit import leave_one_out, spread
+from .metrics import merged
 from .settings import refuse_impossible
+from .trainer.experience import Experience, kept_groups
+from .trainer.objective import Objective, Part
+from .trainer.session import open_session
+from .trainer.update import PolicyLoss, update
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,19 @@ class Config:
 
     seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
     iterations: int = 60  # each collects fresh groups and updates on them
-    groups: int = 32  # tasks per iteration
+    turn_budget: int | None = None  # stop earlier, after so many environment turns
+    groups: int = 32  # tasks per update
     group_size: int = 8  # episodes per task; a larger group has a steadier baseline
-    centre: Literal["turns", "none"] = "turns"  # centre advantages over turns; see above
-    minibatches: int = 2  # optimizer steps per iteration; only the first is exactly on policy
+    form: Literal["plain", "opmd", "asymmetric"] = "plain"  # the last two bear older data
+    tau: float = 1.0  # opmd: how strongly episodes are held near their old probability
+    delta: float = -0.1  # asymmetric: the baseline moves by this, at most 0
+    sync_every: int = 1  # updates per iteration, each on groups of its own that one sampler played
+    objective: Objective = Objective(normalise="centre")  # of the policy: KL, entropy, masks
+    target_kl: float | None = None  # the policy rests for the update once it moved so far (nats)
+    epochs: int = 1  # passes over an update's episodes
+    minibatches: int = 2  # optimizer steps per pass; only the first is exactly on policy
     learning_rate: float = 3e-4  # of the policy; a pretrained 1 B model wants about 1e-6
-    reference_kl: float = 0.0  # pulls the policy towards where it began; above 0 costs a pass
-    sampler_cap: float | None = None  # e.g. 2: corrects for an engine that samples otherwise
+    anneal: float = 1.0  # over the last third, learning rates fall to this share; 1 holds them
     max_norm: float = 1.0  # gradients longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights
     max_new_tokens: int = 16  # an action longer than this is cut
@@ -64,88 +72,72 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
-        if self.group_size < 2:
-            raise ValueError(f"group_size {self.group_size}; leave-one-out needs at least 2")
-        if self.reference_kl < 0 or (self.sampler_cap is not None and self.sampler_cap < 1):
+        if self.tau < 0 or self.delta > 0:
             raise ValueError(
-                f"reference_kl {self.reference_kl}, sampler_cap {self.sampler_cap}; expected at "
-                "least 0, and a cap of at least 1 or None"
+                f"tau {self.tau}, delta {self.delta}; expected at least 0 and at most 0"
             )
 
 
-def credit(episodes: Sequence[Episode], config: Config) -> list[np.ndarray]:
+def credit(episodes: Sequence[Episode]) -> list[np.ndarray]:
     """One array per episode: its leave-one-out advantage at each of its turns."""
     returns_E = [episode.total_reward for episode in episodes]
     advantages_E = leave_one_out(returns_E, [str(episode.group) for episode in episodes])
-    spread_ET = [np.full(len(e.turns), a) for e, a in zip(episodes, advantages_E, strict=True)]
-    if config.centre == "none":
-        return spread_ET
-    mean = np.concatenate(spread_ET).mean()
-    return [advantages_T - mean for advantages_T in spread_ET]
+    return spread(advantages_E, [len(episode.turns) for episode in episodes])
 
 
-def update(
-    model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
-    batch: TokenBatch,
-    advantages_ET: Sequence[np.ndarray],
-    config: Config,
-    generator: np.random.Generator,
-    *,
-    sampled: Tensor | None = None,
-    weights: Tensor | None = None,
-    reference: Tensor | None = None,
-) -> dict[str, float]:
-    """One pass of policy-gradient steps over an iteration's episodes.
+def laid_out(experience: Experience, advantages_ET: Sequence[np.ndarray], config: Config) -> Tensor:
+    """The advantages of the tokens [B, L]; with the asymmetric form against a lowered baseline.
 
-    Args:
-        model: The policy.
-        optimizer: Of its weights.
-        batch: The iteration's episodes.
-        advantages_ET: One array per episode.
-        config: How.
-        generator: Deals the rows to minibatches.
-        sampled: [B, L] log-probabilities by the sampler, to be compared before the first step.
-        weights: [B, L] of each policy token's loss; None for 1.
-        reference: [B, L] log-probabilities of the policy tokens by what the policy stays close to.
+    Lowered here, behind the centring that would undo it and before what weighs tokens or leaves
+    them out; R - V - delta is `losses.asymmetric_reinforce`'s.
     """
-    advantages = batch.spread(advantages_ET)
-    if weights is not None:
-        advantages = advantages * weights
-    steps = min(config.minibatches, len(batch))
-    # a count fixed for the iteration: dividing each step by its own tokens would be biased
-    total = batch.policy_tokens / steps
-    history: list[dict[str, float]] = []
-    own = torch.full(batch.ids.shape, torch.nan, device=batch.ids.device)
-    order = generator.permutation(len(batch))
-    for moved, rows in enumerate(np.array_split(order, steps)):
-        mini = batch.rows(rows)
-        for inner in micro_batches(mini, config.micro_tokens):
-            part, chosen = mini.rows(inner), torch.as_tensor(rows)[inner]
-            length = part.ids.shape[1]
-            logprobs, entropy = policy_logprobs(
-                model, part, entropy="measured", checkpointing=config.gradient_checkpointing
-            )
-            actor = losses.policy_gradient(
-                logprobs, advantages[chosen, :length], part.policy_mask, total=total
-            )
-            surprise = losses.entropy(entropy, part.policy_mask)
-            if not moved:
-                own[chosen, :length] = logprobs.detach()
-            loss, numbers = actor.loss, {**actor.metrics, **surprise.metrics}
-            if reference is not None:
-                near = losses.kl_penalty(
-                    logprobs, reference[chosen, :length], part.policy_mask, "k2", total
-                )
-                loss = loss + config.reference_kl * near.loss
-                numbers["reference_kl"] = near.metrics["kl"]
-            loss.backward()
-            history.append(numbers)
-        history[-1]["grad_norm"] = support.optimizer_step(
-            optimizer, model.parameters(), config.max_norm
-        )
-    gap = {} if sampled is None else mismatch(sampled, own)
-    return {**update_metrics(history), **gap}
+    advantages = experience.spread(advantages_ET, config.objective.normalise)
+    if config.form != "asymmetric":
+        return advantages
+    return torch.where(experience.mask, advantages - config.delta, 0.0)
+
+
+def policy_loss(config: Config) -> PolicyLoss:
+    """What the form makes of a part of a minibatch."""
+    return partial(_opmd, config.tau) if config.form == "opmd" else _plain
+
+
+def _plain(part: Part, objective: Objective) -> losses.LossOutput:
+    """The policy gradient, unclipped."""
+    loss = losses.policy_gradient(
+        part.logprobs,
+        part.advantages,
+        part.mask,
+        part.total,
+        reduction=objective.reduction,
+        turn_index=part.tokens.turn_index,
+    )
+    return losses.LossOutput(loss.loss, {**loss.metrics, **_drift(part)})
+
+
+def _opmd(tau: float, part: Part, objective: Objective) -> losses.LossOutput:
+    """The policy gradient, and a square that holds episodes where the sampler had them."""
+    loss = losses.opmd(
+        part.logprobs,
+        part.old_logprobs,
+        part.advantages,
+        part.mask,
+        tau=tau,
+        total=part.total,
+        reduction=objective.reduction,
+        turn_index=part.tokens.turn_index,
+    )
+    return losses.LossOutput(loss.loss, {**loss.metrics, **_drift(part)})
+
+
+def _drift(part: Part) -> dict[str, float]:
+    """How far the policy is from the one that sampled, under the names of `losses.ppo_clip`."""
+    now = part.logprobs.detach()
+    moved = torch.where(part.mask, now - part.old_logprobs, -torch.inf)
+    return {
+        "ratio_max": float(moved.max().clamp(max=losses.LOG_RATIO_LIMIT).exp()),
+        "approx_kl": losses.kl_penalty(part.old_logprobs, now, part.mask).metrics["kl"],
+    }
 
 
 def train(
@@ -161,77 +153,39 @@ def train(
 ) -> Path:
     """Train a model folder or hub id on an environment's training split; returns the run folder.
 
-    The policy is on `device`: "cpu", "cuda", "cuda:1".
-    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
-    those that break are left out and counted.
+    `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
-    where = find_device(device)
-    given = {"algorithm": "reinforce", "env": env, "model": str(model), **asdict(config)}
-    run = support.open_run(out, given, resume=resume)
-    state = run.load_state()
-    with torch.random.fork_rng():
-        support.seed_all(config.seed)
-        language_model, chat = load_model(run.path / "checkpoints" if state else model)
-        if config.lora_rank:
-            language_model = with_lora(language_model, config.lora_rank)
-        language_model.to(where)  # type: ignore[arg-type]
-    reference = Reference(language_model, model) if config.reference_kl else None
-    trained = [p for p in language_model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0)
-    if state:
-        optimizer.load_state_dict(state["optimizer"])
-    sampling = Sampling(max_new_tokens=config.max_new_tokens)
-
-    def save(complete: int) -> None:
-        kept = {"iteration": complete, "optimizer": optimizer.state_dict()}
-        run.save(lambda folder: chat.save(language_model, folder), kept)
-
-    start = state["iteration"] if state else 0
-    for iteration in support.iterations(
-        run, "reinforce", config.iterations, start, config.save_every, save
-    ):
-        generator = np.random.default_rng((config.seed, iteration))
-        engine = open_engine(config.engine, language_model, chat, sampling, iteration)
-        with run.phase("collect"), engine as policy:
-            crashes: list[Crash] = []
-            episodes = collect(
-                env,
-                policy,
-                generator.integers(2**31, size=config.groups).tolist(),
-                group_size=config.group_size,
-                width=config.width,
-                max_turns=config.max_turns,
-                split=training_split(env),
-                policy_seed=config.seed,
-                env_workers=env_workers,
-                step_timeout=step_timeout,
-                crashes=crashes,
+    session = open_session(
+        "reinforce",
+        env,
+        model,
+        out,
+        config,
+        resume=resume,
+        device=device,
+        env_workers=env_workers,
+        step_timeout=step_timeout,
+    )
+    for iteration, generator in session.iterations():
+        with session.phase("collect"), session.sampler(iteration) as policy:
+            played = [
+                session.collect(policy, seeds, config.group_size)
+                for seeds in generator.integers(2**31, size=(config.sync_every, config.groups))
+            ]
+        with session.phase("credit"):
+            # all are read before the first step, so that old log-probabilities are the sampler's
+            read = [session.read(kept_groups(p, config.objective.equal_groups)) for p in played]
+            credited = [credit(experience.episodes) for experience in read]
+            advantages = [laid_out(e, a, config) for e, a in zip(read, credited, strict=True)]
+        with session.phase("update"):
+            measured = merged(
+                [
+                    update(
+                        session.learner, e, a, config, generator, policy_loss=policy_loss(config)
+                    )
+                    for e, a in zip(read, advantages, strict=True)
+                ]
             )
-        with run.phase("credit"):
-            advantages_ET = credit(episodes, config)
-            batch = make_batch(episodes, chat).to(where)
-            sampled = sampler_logprobs(batch, episodes)
-            weights = None
-            if config.sampler_cap is not None:
-                own = recompute_logprobs(language_model, batch, config.micro_tokens)
-                weights = importance_weights(sampled, own, config.sampler_cap)
-            near = reference.logprobs(batch, config.micro_tokens) if reference else None
-        with run.phase("update"):
-            measured = update(
-                language_model,
-                optimizer,
-                batch,
-                advantages_ET,
-                config,
-                generator,
-                sampled=sampled,
-                weights=weights,
-                reference=near,
-            )
-        run.log(
-            iteration,
-            {**rollout_metrics(episodes, crashes), **credit_metrics(advantages_ET), **measured},
-        )
-        run.episodes(episodes[:8])
-        run.credit((e.id, a, None) for e, a in zip(episodes[:8], advantages_ET, strict=False))
-    return run.path
+        # of several updates' credit the first one's stands for all
+        session.log(iteration, read[0], credited[0], measured)
+    return session.path

@@ -14,7 +14,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,8 +103,8 @@ class Run:
 
     def episodes(self, episodes: Iterable[Episode]) -> None:
         """Append episodes to episodes.jsonl."""
-        lines = (hidden_values(to_json(replace(e, env=masked(e.env)))) for e in episodes)
-        append_lines(self.path / "episodes.jsonl", lines)
+        rows = (hidden_values(to_json(dataclasses.replace(e, env=masked(e.env)))) for e in episodes)
+        append_lines(self.path / "episodes.jsonl", rows)
 
     def credit(self, credit: Iterable[tuple[str, Numbers, Numbers | None]]) -> None:
         """Append (episode id, advantages_T, values_T or None) to credit.jsonl, for the report."""
@@ -264,13 +263,21 @@ def _check_same(path: Path, config: Mapping[str, object]) -> None:
             f"--resume {path}: expected a run of {kinds[1]}, got one of {kinds[0]}; "
             "choose another --out"
         )
-    names = sorted(n for n in {*before, *config} if before.get(n) != config.get(n))
+    was, now = _settings(before), _settings(config)
+    names = sorted(n for n in {*was, *now} if was.get(n) != now.get(n))
     if names:
-        differences = ", ".join(f"{n}: {before.get(n)!r} -> {config.get(n)!r}" for n in names)
+        differences = ", ".join(f"{n}: {was.get(n)!r} -> {now.get(n)!r}" for n in names)
         raise ValueError(
             f"--resume {path}: expected the configuration the run began with, got {differences}; "
             "resume with the same options or choose another --out"
         )
+
+
+def _settings(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = (_settings(one, f"{name}.{n}" if name else n) for n, one in value.items())
+    return {n: one for part in parts for n, one in part.items()}
 
 
 def _rewind(path: Path) -> float:

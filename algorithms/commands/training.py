@@ -17,8 +17,22 @@ from .reporting import write_report
 
 ALGORITHMS = {
     "archer": "off-policy critic per turn, policy gradient per token (ArCHer)",
+    "bapo": "GRPO over many steps, with a clip that keeps the positive share (BAPO)",
     "behaviour_cloning": "imitate episodes, all or the best of them",
-    "reinforce": "policy gradient with a leave-one-out baseline",
+    "bilevel_ppo": "PPO with advantages per turn, then per token within it (VAGEN)",
+    "epo": "GRPO with entropy kept up and near its past, turn by turn (EPO)",
+    "gigpo": "groups of episodes, and of turns taken in the same state (GiGPO)",
+    "grpo": "returns compared within groups, clipped (GRPO, Dr. GRPO)",
+    "poad": "PPO per token that discounts between turns only (POAD)",
+    "reinforce": "policy gradient with a leave-one-out baseline; bears older data",
+    "rloo": "returns or suffixes against the others of the group, clipped (RLOO)",
+    "segment_po": "segments of turns credited by forked continuations (SPO, chain or tree)",
+    "single_stream": "one episode per task against the task's tracked value",
+    "slate": "ways on that share everything before a turn compared (SLATE)",
+    "stratified_grpo": "returns compared within strata of the group (SAN)",
+    "tempo": "GRPO corrected where the episodes of a group part (TEMPO)",
+    "token_ppo": "PPO with advantages per token",
+    "tppo": "turn PPO by windows; unfinished episodes go on (T-PPO)",
     "turn_ppo": "PPO with advantages per turn",
 }
 

@@ -209,7 +209,7 @@ MAZE = "--env lmenvs/Maze-v0"
         ("train turn_pop --env lmenvs/Maze-v0", "did you mean turn_ppo?"),
         ("train turn_ppo {maze} --model no/such/folder --out {out}", "no/such/folder"),
         ("train turn_ppo {maze} --model m --out {out} --learning-rat 1", "--learning-rate?"),
-        ("train turn_ppo {maze} --model m --out {out} --clip -1", "clip -1"),
+        ("train turn_ppo {maze} --model m --out {out} --clip-high -1", "clip_high -1"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_line_and_leaves_nothing_behind(capsys, tmp_path, arguments, says):

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from algorithms import archer, reinforce, turn_ppo
+from algorithms import archer, grpo, reinforce, token_ppo, turn_ppo
 from algorithms.cli import main
 from lmenvs import Outcome
 from lmenvs.envs.control.microwave import Microwave
@@ -21,7 +21,9 @@ TRAINERS = {
         archer.train,
         archer.Config(iterations=2, episodes=12, critic_steps=2, batch_size=4, warmup_iterations=0),
     ),
+    "grpo": (grpo.train, grpo.Config(iterations=2, groups=4, group_size=3)),
     "reinforce": (reinforce.train, reinforce.Config(iterations=2, groups=4, group_size=3)),
+    "token_ppo": (token_ppo.train, token_ppo.Config(iterations=2, episodes=12)),
     "turn_ppo": (turn_ppo.train, turn_ppo.Config(iterations=2, episodes=12)),
 }
 

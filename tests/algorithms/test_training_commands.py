@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from algorithms import cli
 from algorithms.commands.training import ALGORITHMS
+from algorithms.trainer.objective import Objective
 
 ENV = "lmenvs/Microwave-v0"
 
@@ -89,9 +90,9 @@ def test_resuming_with_other_options_is_refused_and_changes_nothing(start, tmp_p
     assert train(start, out, 1) == 0
     before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     capsys.readouterr()
-    assert train(start, out, 1, "--resume", "--clip", "0.3") == 2
+    assert train(start, out, 1, "--resume", "--clip-high", "0.3") == 2
     err = capsys.readouterr().err
-    assert "clip: 0.2 -> 0.3" in err and err.count("\n") == 1
+    assert "got objective.clip_high: 0.2 -> 0.3; resume" in err and err.count("\n") == 1
     assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
 
 
@@ -99,6 +100,28 @@ def test_resuming_with_other_options_is_refused_and_changes_nothing(start, tmp_p
 def test_no_algorithm_has_more_than_25_settings(name: str):
     config = importlib.import_module(f"algorithms.{name}").Config
     assert len(dataclasses.fields(config)) <= 25
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_two_options_of_a_command_share_a_name(name: str):
+    config = importlib.import_module(f"algorithms.{name}").Config()
+    own = {field.name for field in dataclasses.fields(config)}
+    assert not own & {field.name for field in dataclasses.fields(Objective)}
+
+
+def test_the_objectives_options_are_the_commands_own(start, tmp_path):
+    out = tmp_path / "run"
+    options = ["--reference-kl", "0.1", "--ratio", "turn", "--clip-low", "0.1"]
+    options += ["--sampler-cap", "2", "--normalise", "none", "--lam", "0.5"]
+    assert train(start, out, 1, *options) == 0
+    given = json.loads((out / "config.json").read_text())["config"]
+    objective = dataclasses.asdict(
+        Objective(reference_kl=0.1, ratio="turn", clip_low=0.1, sampler_cap=2.0, normalise="none")
+    )
+    assert given["objective"] == objective and given["lam"] == 0.5
+    row = json.loads((out / "metrics.jsonl").read_text())
+    assert row["loss/reference_kl"] >= 0
+    assert "objective.ratio" in (out / "report.html").read_text()
 
 
 def test_a_folder_that_is_no_model_is_told_before_a_run_begins(tmp_path, capsys):

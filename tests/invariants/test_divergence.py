@@ -1,5 +1,6 @@
 """Numbers that are not finite are passed over and counted, and in the end told; nothing is lost."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -11,31 +12,34 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from algorithms import behaviour_cloning, cli, reinforce, support
-from algorithms.batch import make_batch
 from algorithms.commands.training import ALGORITHMS
+from algorithms.trainer.experience import read_episodes
+from algorithms.trainer.learner import Learner
+from algorithms.trainer.update import update
 from tests.support.language import interrupted_after
+from tests.support.learners import descend
 from tests.support.training import MICROWAVE, beginner, cloning, flat, metrics, played, start
 
 
 def test_one_batch_that_is_not_a_number_costs_its_step_and_no_more():
-    model, chat = beginner()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    episodes = played(8, group_size=2)
-    batch = make_batch(episodes, chat)
     config = reinforce.Config(groups=4, group_size=2, minibatches=1)
-    good = [np.ones(len(episode.turns)) for episode in episodes]
-    bad = [np.full(len(good[0]), np.nan), *good[1:]]
+    learner = Learner(*beginner(), config)
+    descend(learner, 0.1)
+    seen = read_episodes(learner, played(8, group_size=2), config)
+    good = seen.spread([np.ones(len(episode.turns)) for episode in seen.episodes])
+    bad = good.clone()
+    bad[0, seen.mask[0]] = torch.nan
 
-    def update(advantages_ET: list[np.ndarray]) -> dict[str, float]:
-        chance = np.random.default_rng(0)
-        return reinforce.update(model, optimizer, batch, advantages_ET, config, chance)
+    def update_once(advantages: torch.Tensor) -> dict[str, float]:
+        chance, loss = np.random.default_rng(0), reinforce.policy_loss(config)
+        return update(learner, seen, advantages, config, chance, policy_loss=loss)
 
-    before = flat(model)
-    measured = update(bad)
-    assert measured["loss/skipped_steps"] == 1.0 and torch.equal(flat(model), before)
-    measured = update(good)
-    assert measured["loss/skipped_steps"] == 0.0 and not torch.equal(flat(model), before)
-    assert torch.isfinite(flat(model)).all()
+    before = flat(learner.model)
+    measured = update_once(bad)
+    assert measured["loss/skipped_steps"] == 1.0 and torch.equal(flat(learner.model), before)
+    measured = update_once(good)
+    assert measured["loss/skipped_steps"] == 0.0 and not torch.equal(flat(learner.model), before)
+    assert torch.isfinite(flat(learner.model)).all()
 
 
 def test_a_run_whose_loss_stays_nan_stops_with_its_checkpoint_kept(tmp_path: Path):
@@ -88,6 +92,16 @@ def test_a_number_that_cannot_be_trained_with_is_refused(
     config = importlib.import_module(f"algorithms.{name}").Config
     with pytest.raises(ValueError, match=f"^{setting} {value}; expected {wanted}$"):
         config(**{setting: value})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_group_of_one_and_a_budget_of_nothing_are_refused(name: str):
+    config = importlib.import_module(f"algorithms.{name}").Config
+    known = {field.name for field in dataclasses.fields(config)}
+    for setting, value, wanted in (("group_size", 1, "at least 2"), ("turn_budget", 0, "at least")):
+        if setting in known:
+            with pytest.raises(ValueError, match=f"^{setting} {value}; expected {wanted}"):
+                config(**{setting: value})
 
 
 def test_the_command_tells_it_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

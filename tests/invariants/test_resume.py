@@ -1,5 +1,7 @@
 """A run that was stopped and resumed is the run that was not."""
 
+import dataclasses
+import importlib
 import os
 import signal
 import subprocess
@@ -11,27 +13,44 @@ from typing import Any
 
 import pytest
 
-from algorithms import archer, behaviour_cloning, reinforce, support, turn_ppo
+from algorithms import behaviour_cloning, support, turn_ppo
 from algorithms.behaviour_cloning import TinyConfig
+from algorithms.commands.training import ALGORITHMS
+from algorithms.trainer.objective import Objective
 from tests.support.language import interrupted_after
 from tests.support.training import MICROWAVE, assert_same_run, cloning, metrics, start
 
 Trainer = Callable[[Path, bool], Path]
-SHORT: dict[str, Any] = {"iterations": 3, "max_new_tokens": 8}
-PPO = turn_ppo.Config(**SHORT, episodes=6)
-ARCHER = archer.Config(
-    **SHORT,
-    episodes=6,
-    warmup_iterations=1,
-    critic_steps=2,
-    batch_size=4,
-    actor_steps=2,
-    token_baseline=True,
-)
-REINFORCE = reinforce.Config(**SHORT, groups=2, group_size=3)
-LORA: dict[str, Any] = {"lora_rank": 2}
+# what is set of these is what an algorithm has; two minibatches, so that the order of rows counts
+SHORT: dict[str, Any] = {
+    **{"iterations": 3, "max_new_tokens": 8, "minibatches": 2},
+    **{"episodes": 6, "groups": 2, "group_size": 3, "tasks": 6, "continuations": 2, "forks": 2},
+    **{"warmup_iterations": 1, "critic_steps": 2, "batch_size": 4, "actor_steps": 2},
+    "token_baseline": True,
+}
 
+
+def small(name: str, **fields: Any) -> Trainer:
+    """The algorithm with so few episodes that a run takes a moment."""
+    module = importlib.import_module(f"algorithms.{name}")
+    known = {field.name for field in dataclasses.fields(module.Config)}
+    config = module.Config(**{k: v for k, v in {**SHORT, **fields}.items() if k in known})
+    return lambda out, again: module.train(MICROWAVE, start(), out, config, resume=again)
+
+
+OPTIONS = Objective(
+    entropy_bonus=0.01,
+    target_entropy=1.0,
+    reference_kl=0.1,
+    kl_in="reward",
+    clip_covariance=0.1,
+    kl_covariance=0.1,
+    entropy_share=0.5,
+    sampler_cap=2.0,
+    equal_groups="drop",
+)
 TRAINERS: dict[str, Trainer] = {
+    **{name: small(name) for name in ALGORITHMS if name != "behaviour_cloning"},
     "pretrain": lambda out, again: behaviour_cloning.pretrain(
         MICROWAVE, out, TinyConfig(hidden=16, layers=1, heads=2, clone=cloning()), resume=again
     ),
@@ -42,32 +61,12 @@ TRAINERS: dict[str, Trainer] = {
         cloning(demonstrator="expert", episodes=20, batch_size=8),
         resume=again,
     ),
-    "reinforce": lambda out, again: reinforce.train(
-        MICROWAVE, start(), out, REINFORCE, resume=again
-    ),
-    "turn_ppo": lambda out, again: turn_ppo.train(MICROWAVE, start(), out, PPO, resume=again),
-    "archer": lambda out, again: archer.train(MICROWAVE, start(), out, ARCHER, resume=again),
-    "reinforce with LoRA": lambda out, again: reinforce.train(
-        MICROWAVE, start(), out, reinforce.Config(**SHORT, **LORA, groups=2), resume=again
-    ),
-    "turn_ppo with LoRA": lambda out, again: turn_ppo.train(
-        MICROWAVE, start(), out, turn_ppo.Config(**SHORT, **LORA, episodes=6), resume=again
-    ),
-    "archer with LoRA": lambda out, again: archer.train(
-        MICROWAVE,
-        start(),
-        out,
-        archer.Config(
-            **SHORT,
-            **LORA,
-            episodes=6,
-            warmup_iterations=1,
-            critic_steps=2,
-            batch_size=4,
-            actor_steps=2,
-        ),
-        resume=again,
-    ),
+    "reinforce with LoRA": small("reinforce", lora_rank=2),
+    "turn_ppo with LoRA": small("turn_ppo", lora_rank=2),
+    "archer with LoRA": small("archer", lora_rank=2),
+    "reinforce on older data": small("reinforce", sync_every=2, form="opmd"),
+    "grpo with all options": small("grpo", objective=OPTIONS),
+    "turn_ppo with a budget of turns": small("turn_ppo", iterations=9, turn_budget=60),
 }
 
 
