@@ -76,7 +76,8 @@ class Task:
 
 
 _MAZE = "lmenvs/Maze-v0?layout=u"
-_WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}"
+# all words are answers in training and in evaluation: a word that never was one is never guessed
+_WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}&split=all"
 _COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104"
 TASKS: Mapping[str, Task] = {
     "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 12_000, 30, 192),

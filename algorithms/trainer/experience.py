@@ -1,7 +1,7 @@
 """Episodes as training sees them: their tokens, and what the models say of these (torch)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lmenvs.types import Episode
 
+from .. import losses
 from ..batch import TokenBatch, make_batch
 from ..credit import equal_groups, penalised_rewards
 from ..forward import recompute
@@ -34,6 +35,7 @@ class Experience:
         entropies: [B, L] of the distributions that the policy tokens were drawn from.
         sampled: [B, L] log-probabilities of what is trained by the sampler, nan where it said none.
         reference: [B, L] by what the policy is held close to in the loss, or None.
+        divergence: With `kl_in="reward"` what was taken off: `kl/reference`, k1 per trained token.
     """
 
     played: list[Episode]
@@ -45,6 +47,7 @@ class Experience:
     entropies: Tensor
     sampled: Tensor
     reference: Tensor | None
+    divergence: Mapping[str, float]
 
     def spread(self, advantages_ET: Sequence[np.ndarray], how: Normalise = "none") -> Tensor:
         """Every token gets its turn's advantage: one array per episode -> [B, L].
@@ -144,9 +147,11 @@ def read_episodes(
     mask = tokens.spread([trained_T.astype(float) for trained_T in trained_ET]) > 0
     old_logprobs, entropies = recompute(learner.model, tokens, config.micro_tokens)
     near = None if reference is None else reference.logprobs(tokens, config.micro_tokens)
-    seen = list(episodes)
+    seen, divergence = list(episodes), {}
     if near is not None and config.objective.kl_in == "reward":
-        log_ratios_ETL = tokens.by_token(old_logprobs - near, len(episodes))
+        log_ratios = old_logprobs - near
+        divergence = {"kl/reference": float(losses.masked_mean(log_ratios, mask))}
+        log_ratios_ETL = tokens.by_token(log_ratios, len(episodes))
         rewards_ET = [[turn.reward for turn in episode.turns] for episode in episodes]
         penalised_ET = penalised_rewards(rewards_ET, log_ratios_ETL, config.objective.reference_kl)
         seen = [_rewarded(e, r) for e, r in zip(episodes, penalised_ET, strict=True)]
@@ -154,7 +159,16 @@ def read_episodes(
     # of other turns it may be long ago: they tell nothing of the sampler and the learner of now
     sampled = sampler_logprobs(tokens, episodes).masked_fill(~mask, math.nan)
     return Experience(
-        list(episodes), seen, tokens, mask, trained_ET, old_logprobs, entropies, sampled, near
+        played=list(episodes),
+        episodes=seen,
+        tokens=tokens,
+        mask=mask,
+        trained_turns_ET=trained_ET,
+        old_logprobs=old_logprobs,
+        entropies=entropies,
+        sampled=sampled,
+        reference=near,
+        divergence=divergence,
     )
 
 

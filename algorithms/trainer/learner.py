@@ -106,7 +106,7 @@ def _adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:
 def rate_share(done: float, anneal: float) -> float:
     """The share of the learning rates in force once so much of the run is done.
 
-    >>> [rate_share(done, anneal=0.1) for done in (0.0, 0.5, 1.0)]
+    >>> [round(rate_share(done, anneal=0.1), 3) for done in (0.0, 0.5, 1.0)]
     [1.0, 1.0, 0.1]
     """
     return 1 - (1 - anneal) * max(0.0, 3 * done - 2)

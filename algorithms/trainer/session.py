@@ -94,18 +94,19 @@ class Session:
         ):
             self._spent, self._turns = self._spent + self._turns, 0
             self._crashes, self._played = [], []
-            self.learner.set_rates(self._rate_share(iteration), config)
+            self.learner.set_rates(rate_share(self.done(iteration), config.anneal), config)
             yield iteration, np.random.default_rng((config.seed, iteration))
 
     def _turns_left(self) -> float:
         budget = self.config.turn_budget
         return math.inf if budget is None else budget - self._spent - self._turns
 
-    def _rate_share(self, iteration: int) -> float:
+    def done(self, iteration: int) -> float:
+        """The share of the run that was done before an iteration: of iterations, or of turns."""
         done = iteration / self.config.iterations
         if self.config.turn_budget is not None:
             done = max(done, self._spent / self.config.turn_budget)
-        return rate_share(done, self.config.anneal)
+        return done
 
     def _save(self, complete: int) -> None:
         learner = self.learner

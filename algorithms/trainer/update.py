@@ -80,25 +80,29 @@ def update(
                 numbers |= _policy_gradient(
                     learner, mini, known, total, config, now, policy_loss, trains_entropy
                 )
-                # The clip stops a token's push, not the drift that other tokens' pushes give it.
-                # nan is not too far: the step that would destroy the model is left out and counted.
-                too_far = config.target_kl is not None and numbers["approx_kl"] > config.target_kl
-                moving = not too_far
-                if moving:
-                    norm = support.optimizer_step(
-                        learner.optimizer, learner.trained, config.max_norm
-                    )
-                    numbers["grad_norm"] = norm
-                else:
-                    learner.optimizer.zero_grad(set_to_none=True)
+                moving = _policy_step(learner, numbers, config)
             if value_targets is not None:
                 targets = ValueTargets(value_targets.grid[rows], value_targets.mask[rows])
                 numbers |= fit_critic(learner, mini, targets, values_total, config)
             history.append({**numbers, "resting": float(not moving)})
-    measured = {**update_metrics(history), "loss/pace": learner.pace}
+    measured = {**update_metrics(history), "loss/pace": learner.pace, **experience.divergence}
     learner.keep_pace(measured["loss/resting"])
     _steer(learner, measured, objective)
     return {**measured, **mismatch(experience.sampled, experience.old_logprobs)}
+
+
+def _policy_step(learner: Learner, numbers: dict[str, float], config: Config) -> bool:
+    """Step along the gradient, unless the policy has moved too far: then drop it and say so.
+
+    The clip stops a token's push, not the drift that other tokens' pushes give it.
+    """
+    # nan is not too far: the step that would destroy the model is left out and counted
+    if config.target_kl is not None and numbers["approx_kl"] > config.target_kl:
+        learner.optimizer.zero_grad(set_to_none=True)
+        return False
+    norm = support.optimizer_step(learner.optimizer, learner.trained, config.max_norm)
+    numbers["grad_norm"] = norm
+    return True
 
 
 class _Rows:
