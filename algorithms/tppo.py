@@ -9,8 +9,10 @@ episodes that have finished, all of their turns.
 
 Deviations: window, critic and GAE count turns (the paper: tokens). At the cut the paper takes the
 value of the last token, as the next state is unknown; after a whole turn it is known, and its value
-is read. A finished episode that one of our own limits cut short is bootstrapped, too. An episode
-that goes on draws fresh chance in its environment, and its earlier turns are read again.
+is read. The policy waits `warmup` iterations: until episodes have finished, all that a window's
+turns were worth is what the critic says. A finished episode that one of our own limits cut short is
+bootstrapped, too. An episode that goes on draws fresh chance in its environment, and its earlier
+turns are read again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,6 +46,7 @@ class Config:
     turn_budget: int | None = None  # stop earlier, after so many environment turns
     episodes: int = 128  # under way at once; more is steadier and slower
     window: int = 4  # turns an episode is played on per iteration; long waits, short guesses more
+    warmup: int = 8  # iterations in which only the critic learns; it knows nothing at first
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # trust in sampled rewards (1) against the critic (0)
     objective: Objective = Objective(normalise="standardise")  # of the policy: see there
@@ -66,8 +69,10 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
-        if self.window < 1:
-            raise ValueError(f"window {self.window}; expected at least 1")
+        if self.window < 1 or self.warmup < 0:
+            raise ValueError(
+                f"window {self.window}, warmup {self.warmup}; expected at least 1, and 0"
+            )
 
 
 def credit(
@@ -222,7 +227,9 @@ def train(
             given = credit(experience.episodes, values_ET, bootstraps_E, config)
             advantages = experience.spread(given.advantages_ET, config.objective.normalise)
         with session.phase("update"):
-            measured = update(session.learner, experience, advantages, config, generator)
+            measured: dict[str, float] = {}
+            if iteration >= config.warmup:
+                measured = update(session.learner, experience, advantages, config, generator)
             measured |= fit_values(session.learner, tokens, given, over, config, generator)
         measured["rollout/finished"] = len(over)
         # who is under way has not failed; where nobody has finished there is nobody else

@@ -27,8 +27,8 @@ from agents.devices import find_device
 
 from .. import support
 from ..behaviour_cloning import TinyConfig
-from ..checkpoints import write_whole
 from . import large, leaks, phases, rollouts, training
+from .kept import Kept
 
 _FORCED = "TRANSFORMERS_SDPA_FORCE_GQA"
 
@@ -76,24 +76,14 @@ def measure(
         "versions": support.versions(),
         "machine": {k: v for k, v in support.machine().items() if k != "threads"},
     }
-    kept = None if file is None else file.with_name(file.name + ".partial")
-    done = {} if kept is None else _so_far(kept, origin)
-    advance(len(done))
+    kept = Kept(file, origin)
+    advance(len(kept.parts))
     with quietly(), tempfile.TemporaryDirectory(prefix="lmenvs-bench-") as folder:
         for name, part in parts(device, seed, Path(folder), sizes).items():
-            if name in done:
-                continue
-            done[name] = part()
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(kept, json.dumps({"origin": origin, "parts": done}, indent=1) + "\n")
-            advance(1)
-    return done
-
-
-def finished(file: Path) -> None:
-    """The results are written: drop what was kept of them on the way."""
-    file.with_name(file.name + ".partial").unlink(missing_ok=True)
+            if name not in kept.parts:
+                kept.add(name, part())
+                advance(1)
+    return kept.parts
 
 
 def count(device: str, sizes: Sizes = Sizes()) -> int:
@@ -191,26 +181,6 @@ def rows(results: Mapping[str, Any]) -> list[tuple[str, float, str]]:
                 (f"{name}: {k}", v, "") for k, v in value.items() if isinstance(v, int | float)
             ]
     return found
-
-
-def _so_far(kept: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier run of the same command has measured."""
-    if not kept.exists():
-        return {}
-    try:
-        found = json.loads(kept.read_text(encoding="utf-8"))
-        before, done = found["origin"], found["parts"]
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(
-            f"{kept}: expected results of an interrupted run, got something else; move it away"
-        ) from None
-    other = [name for name, value in origin.items() if before.get(name) != value]
-    if other:
-        raise ValueError(
-            f"{kept}: expected results of the same run, got another {', '.join(other)}; move it "
-            "away, or name another --out"
-        )
-    return done
 
 
 @contextlib.contextmanager

@@ -41,11 +41,12 @@ UNCLIPPED = ("reinforce",)
 """One pass over fresh episodes, as nothing bounds what a second one would do."""
 OTHERS = ("behaviour_cloning", "archer")
 """Not measured here: the first makes the starts, the demo measures the second."""
-_WORDS = (
-    *("crane", "slate", "trace", "crate", "caret", "react", "stone", "notes", "onset", "plane"),
-    *("panel", "penal", "sheet", "these", "brick", "crowd", "dream", "armed", "flour", "ghost"),
-    *("jumpy", "vivid", "mouth", "night"),
-)
+FORKING: Mapping[str, Mapping[str, int]] = {
+    "segment_po": {"tasks": 8, "segment": 5, "continuations": 2},
+    "slate": {"tasks": 16, "forks": 16, "siblings": 3},
+}
+"""What makes an iteration with forks cost about what 64 episodes cost."""
+_WORDS = ("crane", "slate", "trace", "crate", "stone", "notes", "plane", "panel", "brick", "ghost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ _WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}&split=all"
 _COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104"
 TASKS: Mapping[str, Task] = {
     "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 12_000, 30, 192),
-    "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 20_000, None, 192),
+    "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 25_000, None, 192),
     "coin-collector": Task(
         f"{_COIN}&games=256&relabel=true",
         f"{_COIN}&first_game=256&games=192",
@@ -158,6 +159,7 @@ def settings(method: str, task: Task, seed: int) -> Any:
     given["objective"] = Objective() if method == AS_PUBLISHED else OBJECTIVE
     if method in UNCLIPPED:
         given["epochs"] = 1
+    given |= FORKING.get(method, {})
     if "groups" in known:
         given |= {"groups": EPISODES // 8, "group_size": 8}
     elif "episodes" in known:

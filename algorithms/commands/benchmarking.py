@@ -11,6 +11,7 @@ import tyro
 from agents.secrets import masked_arguments
 
 from .. import support
+from ..bench.kept import finished
 from .browse import write_new
 from .evaluation import print_table
 
@@ -23,21 +24,29 @@ class Bench:
     sets rollouts and training beside what else there is, in about half an hour with one thread; it
     is no part of `all`, and goes on where it was stopped.
 
+    The part `credit` compares every credit estimator with exact truth at equal cost, in about ten
+    minutes with one thread; no part of `all` either, and it goes on where it was stopped.
+
     Examples:
       lmenvs bench
       lmenvs bench env --out runs/bench.json
       lmenvs bench engine --out runs/engine.json
       lmenvs bench engine --device cuda --out runs/engine-gpu.json
+      lmenvs bench credit --out runs/credit.json
+      lmenvs bench credit --only Microwave "Maze u" --budgets 8 64 --samples 4
     """
 
     part: Annotated[
-        Literal["env", "textworld", "sampling", "training", "demo", "engine", "all"],
+        Literal["env", "textworld", "sampling", "training", "demo", "engine", "credit", "all"],
         tyro.conf.Positional,
     ] = "all"
     """What to measure."""
     seed: int = 0  # seeds tasks, actions and the models
     seconds: float = 1.0  # how long each measurement takes at least (engine: has its own times)
     device: str = "cpu"  # engine: cuda measures a model of 0.5 billion parameters as well
+    only: tuple[str, ...] = ()  # credit: these environments or parts, by name; all by default
+    budgets: tuple[int, ...] = ()  # credit: so many episodes' cost; 8, 64 and 512 by default
+    samples: int = 0  # credit: at most so many samples at each budget; 0 is 96, 32 and 12
     out: Path | None = None  # also write the numbers to this new JSON file
 
 
@@ -53,6 +62,13 @@ def bench(options: Bench) -> int:
         raise ValueError(
             f"--device {options.device}: expected the part engine, got {options.part}; only "
             "lmenvs bench engine runs elsewhere"
+        )
+    if options.part == "credit":
+        return _credit(options)
+    if options.only or options.budgets or options.samples:
+        raise ValueError(
+            f"--only, --budgets, --samples: expected the part credit, got {options.part}; leave "
+            "them out"
         )
     from ..bench import parts
 
@@ -84,7 +100,27 @@ def _engine(options: Bench) -> int:
     if options.out is not None:
         command = masked_arguments(["lmenvs", *sys.argv[1:]])
         write_new(options.out, engine.record(results, options.device, options.seed, command))
-        engine.finished(options.out)
+        finished(options.out)
+    return 0
+
+
+def _credit(options: Bench) -> int:
+    from ..bench.credit import run, summary
+
+    plan = run.planned(options.only, options.budgets, options.samples)
+    with support.progress("bench credit", len(plan.parts)) as advance:
+        found = run.measure_all(options.seed, options.out, advance, plan)
+    for budget in summary.budgets(found):
+        title = f"At the cost of {budget} episodes, means over environments"
+        print_table(summary.HEAD, summary.cells(found, budget), title=title)
+    if run.SPEED in found:
+        _show([(f"credit: {name}", value, unit) for name, value, unit in summary.speeds(found)])
+    for line in (*summary.verdict(found), *summary.not_measured(found)):
+        print(line)
+    if options.out is not None:
+        command = masked_arguments(["lmenvs", *sys.argv[1:]])
+        write_new(options.out, run.record(found, options.seed, command))
+        finished(options.out)
     return 0
 
 

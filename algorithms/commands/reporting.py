@@ -11,15 +11,16 @@ import tyro
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Write one self-contained HTML page about one or several runs.
+    """Write one self-contained HTML page about one or several runs, or a credit benchmark.
 
     Examples:
       lmenvs report runs/ppo runs/archer --out runs/report.html
       lmenvs report runs/expert --out expert.html --title "The expert on the maze"
+      lmenvs report runs/credit.json --out credit.html
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR...")]
-    """The --out folders of the runs."""
+    """The --out folders of the runs, or files of `lmenvs bench credit`."""
     out: Path  # the page; an older report there is replaced, any other file is refused
     title: str = "lmenvs report"  # the page's heading
     note: tuple[str, ...] = ()  # paragraphs below the heading

@@ -5,8 +5,9 @@ light and the dark page.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 from matplotlib import rc_context
@@ -43,6 +44,17 @@ class Bar:
 
     label: str
     parts: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A measured number with its interval, in a row of a panel."""
+
+    row: int
+    series: int
+    mean: float
+    low: float
+    high: float
 
 
 def chart(
@@ -135,6 +147,36 @@ def bars(name: str, rows: Sequence[Bar], parts: Sequence[str], *, rest: str, x_l
         picture = io.StringIO()
         figure.savefig(picture, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
     return _themed(picture.getvalue(), name, f"{x_label}, by phase, for each run")
+
+
+def dots(name: str, rows: Sequence[str], panels: Mapping[str, Sequence[Dot]], about: str) -> str:
+    """Numbers with intervals in rows, the first at the top; panels stand side by side.
+
+    Args:
+        name: Unique in the page; the picture's inner names start with it.
+        rows: What the rows are called.
+        panels: What each measures, and its numbers.
+        about: What the picture shows, for those who do not see it.
+    """
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
+        figure = Figure(figsize=(10.8, 0.9 + 0.24 * len(rows)), layout="constrained")
+        axes_P = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (measure, shown) in zip(axes_P, panels.items(), strict=True):
+            _dress(axes, measure, "", percent=False)
+            for series in sorted({dot.series for dot in shown}):
+                mine = [dot for dot in shown if dot.series == series]
+                places = [dot.row + 0.22 * (series - 1) for dot in mine]
+                colour = _COLOURS[series % SERIES]
+                lows, highs = [dot.low for dot in mine], [dot.high for dot in mine]
+                axes.hlines(places, lows, highs, color=colour, linewidth=1.6, alpha=0.6)
+                means = [dot.mean for dot in mine]
+                axes.plot(means, places, "o", color=colour, markersize=3.4)
+            axes.axvline(0.0, color=_INK, linewidth=0.8)
+            axes.set_yticks(range(len(rows)), rows)
+        axes_P[0].set_ylim(len(rows) - 0.4, -0.6)
+        picture = io.StringIO()
+        figure.savefig(picture, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    return _themed(picture.getvalue(), name, escape(about))
 
 
 def smooth(values: Sequence[float], window: int = 5) -> np.ndarray:

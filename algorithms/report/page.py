@@ -17,6 +17,7 @@ from lmenvs.types import Episode
 from lmenvs.version import __version__
 
 from .charts import SERIES, Curve, Level, chart
+from .credit import credit_file, read_credit, section_of
 from .phases import REST, phases_of
 from .reading import (
     Credit,
@@ -53,6 +54,7 @@ def build(
 
     Args:
         dirs: Run folders; what a folder does not hold (curves, scores, transcripts) is left out.
+            Files of `lmenvs bench credit`, or folders with a credit.json, may stand among them.
         out: The page; an older report there is replaced, any other file is refused.
         title: The page's heading.
         notes: Paragraphs below the heading, as plain text.
@@ -65,7 +67,9 @@ def build(
         raise ValueError(f"{page}: expected a new file or an older report, got another; rename it")
     if not dirs:
         raise ValueError("expected at least one run folder, got none; name what --out made")
-    runs = [read_run(Path(folder)) for folder in dirs]
+    files = {folder: credit_file(Path(folder)) for folder in dirs}
+    credits = [section_of(read_credit(f), i) for i, f in enumerate(filter(None, files.values()))]
+    runs = [read_run(Path(folder)) for folder, file in files.items() if file is None]
     paragraphs = [notes] if isinstance(notes, str) else list(notes)
     scores = score_rows(runs)
     html = _template().render(
@@ -78,6 +82,7 @@ def build(
         headline=_headline(scores),
         **_curves(runs, scores),
         **_phases(runs),
+        credits=credits,
         transcripts=[t for run in runs for t in _transcripts(run)],
         run_names=[run.name for run in runs if run.episodes],
         **_assets(),

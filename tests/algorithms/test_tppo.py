@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agents.making import make_policy
+from agents.models import load_model
 from algorithms import support, tppo
 from algorithms.credit import gae
 from algorithms.tppo import (
@@ -27,10 +28,18 @@ from algorithms.trainer.values import critic_of, judge_turns
 from lmenvs.types import Action, Episode, Turn, from_json
 from tests.support.language import interrupted_after
 from tests.support.learners import prepared
-from tests.support.training import MICROWAVE, assert_same_run, flat, metrics, played, start
+from tests.support.training import (
+    MICROWAVE,
+    assert_same_run,
+    beginner,
+    flat,
+    metrics,
+    played,
+    start,
+)
 
 CONFIG = Config(discount=0.5, lam=0.5, epochs=1, minibatches=1, episodes=4, window=2)
-RUN = Config(iterations=4, episodes=4, window=2, max_new_tokens=8, minibatches=2)
+RUN = Config(iterations=4, episodes=4, window=2, warmup=0, max_new_tokens=8, minibatches=2)
 
 
 def episode(*rewards: float, truncated: bool = False, since: int | None = None) -> Episode:
@@ -195,7 +204,15 @@ def test_a_run_trains_while_episodes_are_under_way_and_resumes_with_them(tmp_pat
     assert_same_run(part, whole)
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"lam": 1.5}, {"episodes": 0}])
+def test_while_it_warms_up_only_the_critic_learns(tmp_path: Path):
+    run = tppo.train(MICROWAVE, start(), tmp_path / "run", replace(RUN, warmup=4))
+    policy, _ = load_model(run / "checkpoints")
+    assert torch.equal(flat(policy), flat(beginner()[0]))
+    assert any("loss/value_error" in row for row in metrics(run))
+    assert not any("loss/grad_norm" in row for row in metrics(run))
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"warmup": -1}, {"lam": 1.5}, {"episodes": 0}])
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(CONFIG, **wrong)  # type: ignore[arg-type]

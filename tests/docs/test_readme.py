@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 from pathlib import Path
@@ -5,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from algorithms import cli, tables
+from algorithms.tables.engine import FILE as ENGINE
+from algorithms.tables.results import FOLDER as RESULTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,28 +63,30 @@ def test_the_tables_say_what_the_code_says():
     assert tables.filled(README) == README
 
 
-def test_a_result_file_without_its_origin_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    (tmp_path / "demo.json").write_text('{"results": [], "command": "make demo", "seeds": [0]}')
+def _write(file, record):
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(record))
+
+
+def test_a_result_file_without_its_origin_is_refused(tmp_path):
+    _write(tmp_path / RESULTS / "demo.json", {"results": [], "command": "x", "seeds": [0]})
     with pytest.raises(ValueError, match="got no commit, machine"):
-        tables.results()
+        tables.results(tmp_path)
 
 
-def test_results_are_written_with_intervals_and_with_how_they_were_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+def test_results_are_written_with_intervals_and_with_how_they_were_made(tmp_path):
     success = {"mean": 0.9, "low": 0.85, "high": 0.95}
     row = {"env": "lmenvs/X-v0", "n": 64, "success": success, "return": success}
     rows = [{**row, "policy": "ppo"}, {**row, "policy": "ppo (greedy)"}]
     record = {"results": rows, "command": "make demo", "seeds": [0, 1, 2]}
-    text = tables.json.dumps({**record, "commit": "a" * 40, "machine": {"processor": "CPU Z"}})
-    (tmp_path / "demo.json").write_text(text)
-    written = tables.results()
+    record |= {"commit": "a" * 40, "machine": {"processor": "CPU Z"}}
+    _write(tmp_path / RESULTS / "demo.json", record)
+    written = tables.results(tmp_path)
     assert "| ppo | 90.0 % [85.0, 95.0] | 90.0 % [85.0, 95.0] | 64 |" in written
     assert "`make demo`, seeds 0, 1, 2, commit `aaaaaaaaaaaa`, CPU Z" in written
 
 
-def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, monkeypatch):
+def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path):
     rollout = {
         "regime": "random stops",
         "turns": 20,
@@ -110,11 +115,9 @@ def test_the_engines_speeds_are_written_with_how_they_were_measured(tmp_path, mo
             "leaks": {**held, "grown_mib": 0.25, "grown_files": 0},
         },
     }
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    monkeypatch.setattr(tables, "ENGINE", tmp_path / "engine.json")
-    assert tables.engine() == ""
-    tables.ENGINE.write_text(tables.json.dumps(record))
-    written = tables.engine()
+    assert tables.engine(tmp_path) == ""
+    _write(tmp_path / ENGINE, record)
+    written = tables.engine(tmp_path)
     assert "`lmenvs bench engine`, 2026-01-31, commit `bbbbbbbbbbbb`, CPU Z, 1 thread," in written
     assert "| random stops | 20 | 1,234 | 11.5 | 10.4 | 0.92 | 1.00 |" in written
     assert "| mixed | 20 | 1,234 | 11.5 |  | 0.92 | 1.00 |" in written

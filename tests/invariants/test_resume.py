@@ -25,7 +25,7 @@ Trainer = Callable[[Path, bool], Path]
 SHORT: dict[str, Any] = {
     **{"iterations": 3, "max_new_tokens": 8, "minibatches": 2},
     **{"episodes": 6, "groups": 2, "group_size": 3, "tasks": 6, "continuations": 2, "forks": 2},
-    **{"warmup_iterations": 1, "critic_steps": 2, "batch_size": 4, "actor_steps": 2},
+    **{"warmup": 1, "warmup_iterations": 1, "critic_steps": 2, "batch_size": 4, "actor_steps": 2},
     "token_baseline": True,
 }
 

@@ -15,6 +15,7 @@ from agents.sampling import Sampling
 from algorithms import cli, support
 from algorithms.behaviour_cloning import TinyConfig
 from algorithms.bench import engine, large, limit, phases, rollouts
+from algorithms.bench.kept import finished
 from algorithms.bench.rollouts import REGIMES, Regime
 from algorithms.bench.scene import ANSWER, NEW_TOKENS, Talk, make_model, make_tokenizer
 
@@ -191,7 +192,7 @@ def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path: Pat
     assert {"command", "date", "commit", "machine", "versions", "parts"} <= set(record)
     with pytest.raises(ValueError, match="got another seed; move it away"):
         engine.measure("cpu", 1, file, sizes=SIZES)
-    engine.finished(file)
+    finished(file)
     assert list(tmp_path.glob("*.partial")) == []
 
 

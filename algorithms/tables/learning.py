@@ -1,0 +1,87 @@
+"""What was learned: examples/benchmarks/learning/tabular.json and language_models.json."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..bench.credit.environments import ENVIRONMENTS
+from ..bench.credit.estimators import ESTIMATORS, Estimator
+from ..bench.tabular_learning import cell_name, estimate
+from .markdown import made, read, table
+
+TABULAR = "examples/benchmarks/learning/tabular.json"
+LANGUAGE_MODELS = "examples/benchmarks/learning/language_models.json"
+NOT_RUN = "not run"
+
+
+def learning(root: Path) -> str:
+    """A table for each of the two files that is there, with how it was made."""
+    parts = [
+        part(root / file, root)
+        for part, file in ((_tabular, TABULAR), (_language_models, LANGUAGE_MODELS))
+        if (root / file).exists()
+    ]
+    return "\n\n".join(["## Learning", *parts]) if parts else ""
+
+
+def _tabular(file: Path, root: Path) -> str:
+    record = read(file)
+    settings = record["settings"]
+    text = (
+        "**Tables on exact environments.** Every estimator trains the same table from uniform play "
+        f"by {settings['iterations']} steps of Adam, at the environment turns of "
+        f"{settings['iterations'] * settings['episodes']:,} uniform episodes. A cell is the exact "
+        "value of the last policy, 0 as uniform and 1 as optimal play: the mean over seeds [95 %]. "
+        f"`area` is the mean over turns, seeds and environments ({made(record, file, root)})."
+    )
+    rows = [_estimator(estimator, record["cells"]) for estimator in ESTIMATORS]
+    return f"{text}\n\n{table(('estimator', 'area', *ENVIRONMENTS), rows)}"
+
+
+def _estimator(estimator: Estimator, cells: Mapping[str, Any]) -> list[str]:
+    found = [cells.get(cell_name(name, estimator.name)) for name in ENVIRONMENTS]
+    run = [cell["area"]["mean"] for cell in found if cell]
+    area = f"{sum(run) / len(run):.2f}" if len(run) == len(found) else NOT_RUN
+    name = estimator.name if estimator.kind == "method" else f"{estimator.name} ({estimator.kind})"
+    return [name, area, *(_spread(cell["final"], "z.2f") if cell else NOT_RUN for cell in found)]
+
+
+def _language_models(file: Path, root: Path) -> str:
+    from ..bench.learning import METHODS, SEEDS, TASKS, Cell  # it imports torch
+
+    record = read(file)
+    budgets = ", ".join(f"{name} {task.turn_budget:,}" for name, task in TASKS.items())
+    text = (
+        "**Tiny language models.** Every algorithm trains the same cloned start at the same "
+        f"environment turns ({budgets}). A cell is held-out play as sampled: the mean over seeds "
+        f"[95 %] ({made(record, file, root)})."
+    )
+    found = dict(record["cells"])
+    for name, score in record["starts"].items():
+        task, _, seed = name.partition(" / ")
+        found[Cell(task, "start", int(seed)).name] = score
+    columns = [(task, measure) for task in TASKS for measure in ("success", "return")]
+    rows = [
+        [
+            method,
+            *(
+                _seeds([found.get(Cell(task, method, seed).name) for seed in SEEDS], measure)
+                for task, measure in columns
+            ),
+        ]
+        for method in ("start", *METHODS)
+    ]
+    head = ("algorithm", *(f"{task}, {measure}" for task, measure in columns))
+    return f"{text}\n\n{table(head, rows)}"
+
+
+def _seeds(cells: Sequence[Mapping[str, Any] | None], measure: str) -> str:
+    run = [cell[measure]["mean"] for cell in cells if cell]
+    if not run:
+        return NOT_RUN
+    written = _spread(estimate(run), "z.2f") if len(run) > 1 else f"{run[0]:z.2f}"
+    return written if len(run) == len(cells) else f"{written}, {len(run)} of {len(cells)} seeds"
+
+
+def _spread(found: Mapping[str, float], form: str) -> str:
+    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
