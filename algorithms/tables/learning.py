@@ -12,6 +12,7 @@ from .markdown import made, read, table
 TABULAR = "examples/benchmarks/learning/tabular.json"
 LANGUAGE_MODELS = "examples/benchmarks/learning/language_models.json"
 NOT_RUN = "not run"
+REFERENCE = "RLOO"
 
 
 def learning(root: Path) -> str:
@@ -32,18 +33,36 @@ def _tabular(file: Path, root: Path) -> str:
         f"by {settings['iterations']} steps of Adam, at the environment turns of "
         f"{settings['iterations'] * settings['episodes']:,} uniform episodes. A cell is the exact "
         "value of the last policy, 0 as uniform and 1 as optimal play: the mean over seeds [95 %]. "
-        f"`area` is the mean over turns, seeds and environments ({made(record, file, root)})."
+        "*Area* is the mean over turns, seeds and environments; *better / worse* counts the "
+        "environments in which the interval of an estimator's area lies above or below that of "
+        f"{REFERENCE} ({made(record, file, root)})."
     )
     rows = [_estimator(estimator, record["cells"]) for estimator in ESTIMATORS]
-    return f"{text}\n\n{table(('estimator', 'area', *ENVIRONMENTS), rows)}"
+    head = ("estimator", "area", "better / worse", *ENVIRONMENTS)
+    return f"{text}\n\n{table(head, rows)}"
 
 
 def _estimator(estimator: Estimator, cells: Mapping[str, Any]) -> list[str]:
-    found = [cells.get(cell_name(name, estimator.name)) for name in ENVIRONMENTS]
-    run = [cell["area"]["mean"] for cell in found if cell]
-    area = f"{sum(run) / len(run):.2f}" if len(run) == len(found) else NOT_RUN
     name = estimator.name if estimator.kind == "method" else f"{estimator.name} ({estimator.kind})"
-    return [name, area, *(_spread(cell["final"], "z.2f") if cell else NOT_RUN for cell in found)]
+    found = [cells.get(cell_name(env, estimator.name)) for env in ENVIRONMENTS]
+    return [
+        name,
+        *_areas(found, [cells.get(cell_name(env, REFERENCE)) for env in ENVIRONMENTS]),
+        *(_spread(cell["final"], "z.2f") if cell else NOT_RUN for cell in found),
+    ]
+
+
+def _areas(cells: Sequence[Any], others: Sequence[Any]) -> tuple[str, str]:
+    """The mean, and in how many environments it is clearly above and below the others'."""
+    if not all(cells):
+        return NOT_RUN, NOT_RUN
+    mean = f"{sum(cell['area']['mean'] for cell in cells) / len(cells):.2f}"
+    if not all(others):
+        return mean, NOT_RUN
+    pairs = [(cell["area"], other["area"]) for cell, other in zip(cells, others, strict=True)]
+    better = sum(mine["low"] > other["high"] for mine, other in pairs)
+    worse = sum(mine["high"] < other["low"] for mine, other in pairs)
+    return mean, f"{better} / {worse}"
 
 
 def _language_models(file: Path, root: Path) -> str:
