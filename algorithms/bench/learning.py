@@ -46,7 +46,11 @@ FORKING: Mapping[str, Mapping[str, int]] = {
     "slate": {"tasks": 16, "forks": 16, "siblings": 3},
 }
 """What makes an iteration with forks cost about what 64 episodes cost."""
-_WORDS = ("crane", "slate", "trace", "crate", "stone", "notes", "plane", "panel", "brick", "ghost")
+_WORDS = (
+    *("crane", "slate", "trace", "crate", "caret", "react", "stone", "notes", "onset", "plane"),
+    *("panel", "penal", "sheet", "these", "brick", "crowd", "dream", "armed", "flour", "ghost"),
+    *("jumpy", "vivid", "mouth", "night"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,12 @@ class Task:
 
 
 _MAZE = "lmenvs/Maze-v0?layout=u"
-# all words are answers in training and in evaluation: a word that never was one is never guessed
-_WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}&split=all"
+# ten of the words are answers, in training and in evaluation: what never was one is never guessed
+_WORDLE = f"lmenvs/Wordle-v0?words={json.dumps(_WORDS)}&split=train"
 _COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104"
 TASKS: Mapping[str, Task] = {
     "maze": Task(_MAZE, _MAZE, "expert?noise=0.85", 600, 4, 64, 12_000, 30, 192),
-    "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 25_000, None, 192),
+    "wordle": Task(_WORDLE, _WORDLE, "expert?noise=0.7", 1500, 6, 64, 20_000, None, 192),
     "coin-collector": Task(
         f"{_COIN}&games=256&relabel=true",
         f"{_COIN}&first_game=256&games=192",
