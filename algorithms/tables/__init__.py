@@ -1,43 +1,46 @@
-"""The README's tables, made from code and result files: `python -m algorithms.tables --write`.
+"""The tables of README.md and examples/benchmarks/README.md: `python -m algorithms.tables --write`.
 
-One table, one file: what there is (listing.py), and what was measured (results.py, learning.py,
-credit.py, engine.py). Each is a function of the repository's root. A test fails while the README is
-old.
+One table, one function of the repository's root: what there is (listing.py), and what was measured
+(results.py, learning.py, credit.py, engine.py). A test fails while a page is old.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .credit import credit
+from .credit import credit, credit_verdict
 from .engine import engine
-from .learning import learning
+from .learning import language_models, tabular
 from .listing import algorithms, environments
 from .markdown import ROOT
 from .results import results
 
-TABLES: Mapping[str, Callable[[Path], str]] = {
-    "environments": environments,
-    "algorithms": algorithms,
-    "results": results,
-    "learning": learning,
-    "credit": credit,
-    "engine": engine,
+Table = Callable[[Path], str]
+PAGES: Mapping[str, Mapping[str, Table]] = {
+    "README.md": {
+        "environments": environments,
+        "algorithms": algorithms,
+        "results": results,
+        "learning": language_models,
+        "credit": credit_verdict,
+        "engine": engine,
+    },
+    "examples/benchmarks/README.md": {"credit": credit, "tabular": tabular},
 }
-"""What the README's marks call each table, and what writes it."""
+"""What the marks of each page call its tables, and what writes them."""
 
 
-def filled(readme: str, root: Path = ROOT) -> str:
-    """The README with its tables as they should be.
+def filled(page: str, text: str, root: Path = ROOT) -> str:
+    """A page with its tables as they should be.
 
     Raises:
         ValueError: if a marker is missing.
     """
-    for name, table in TABLES.items():
+    for name, table in PAGES[page].items():
         block = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not block.search(readme):
-            raise ValueError(f"README.md: expected the marks of the table {name}, found none")
-        text = table(root)
-        body = text + "\n" if text else ""
-        readme = block.sub(lambda m, body=body: m[1] + body + m[2], readme)
-    return readme
+        if not block.search(text):
+            raise ValueError(f"{page}: expected the marks of the table {name}, found none")
+        written = table(root)
+        body = written + "\n" if written else ""
+        text = block.sub(lambda m, body=body: m[1] + body + m[2], text)
+    return text

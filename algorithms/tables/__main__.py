@@ -1,24 +1,24 @@
-"""`python -m algorithms.tables`: is the README up to date? With `--write`, it is afterwards."""
+"""`python -m algorithms.tables`: are the pages up to date? With `--write`, they are afterwards."""
 
 import sys
 from collections.abc import Sequence
 
-from . import filled
+from . import PAGES, filled
 from .markdown import ROOT
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the tables with `--write`; otherwise say whether they are up to date."""
-    file = ROOT / "README.md"
-    now = file.read_text(encoding="utf-8")
-    wanted = filled(now)
+    """Write the tables with `--write`; otherwise say which pages are out of date."""
+    pages = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+    wanted = {page: filled(page, now) for page, now in pages.items()}
+    old = [page for page, now in pages.items() if now != wanted[page]]
     if arguments == ["--write"]:
-        file.write_text(wanted, encoding="utf-8", newline="\n")
+        for page in old:
+            (ROOT / page).write_text(wanted[page], encoding="utf-8", newline="\n")
         return 0
-    if now != wanted:
-        print("README.md is out of date; run python -m algorithms.tables --write", file=sys.stderr)
-        return 1
-    return 0
+    for page in old:
+        print(f"{page} is out of date; run python -m algorithms.tables --write", file=sys.stderr)
+    return int(bool(old))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from ..bench.credit import draws, summary
-from .markdown import made, read, table
+from .markdown import BENCHMARKS, made, read, table
 
-FILE = "examples/benchmarks/credit/credit.json"
+FILE = f"{BENCHMARKS}/credit/credit.json"
+
+
+def credit_verdict(root: Path) -> str:
+    """What the measurement says in words; nothing while there is no such file."""
+    file = root / FILE
+    if not file.exists():
+        return ""
+    record = read(file)
+    parts: dict[str, Any] = record["parts"]
+    verdict = "\n".join(f"- {sentence}" for sentence in summary.verdict(parts))
+    link = f"[All numbers]({BENCHMARKS}/README.md)"
+    texts = [f"## Credit, measured\n\n{_WHAT} ({made(record, file, root)}). {link}.", verdict]
+    return "\n\n".join([*texts, _speed(parts.get("speed"))]).rstrip()
 
 
 def credit(root: Path) -> str:
@@ -17,11 +30,11 @@ def credit(root: Path) -> str:
         return ""
     record = read(file)
     parts: dict[str, Any] = record["parts"]
-    texts = [f"## Credit, measured\n\n{_WHAT} ({made(record, file, root)})."]
+    origin = made(record, file, root / BENCHMARKS)
+    texts = [f"## Credit against the truth\n\n{_WHAT} ({origin})."]
     if summary.budgets(parts):
-        verdict = "\n".join(f"- {sentence}" for sentence in summary.verdict(parts))
-        texts += [_estimators(parts), verdict, _NOTE]
-    texts += [_forked(parts.get("by forking")), _speed(parts.get("speed"))]
+        texts += [_estimators(parts), _NOTE]
+    texts.append(_forked(parts.get("by forking")))
     left_out = summary.not_measured(parts)
     if left_out:
         texts.append(f"Not of the default size: {'; '.join(left_out)}.")

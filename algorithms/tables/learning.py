@@ -7,39 +7,33 @@ from typing import Any
 from ..bench.credit.environments import ENVIRONMENTS
 from ..bench.credit.estimators import ESTIMATORS, Estimator
 from ..bench.tabular_learning import cell_name, estimate
-from .markdown import made, read, table
+from .markdown import BENCHMARKS, made, read, table
 
-TABULAR = "examples/benchmarks/learning/tabular.json"
-LANGUAGE_MODELS = "examples/benchmarks/learning/language_models.json"
+TABULAR = f"{BENCHMARKS}/learning/tabular.json"
+LANGUAGE_MODELS = f"{BENCHMARKS}/learning/language_models.json"
 NOT_RUN = "not run"
 REFERENCE = "RLOO"
 
 
-def learning(root: Path) -> str:
-    """A table for each of the two files that is there, with how it was made."""
-    parts = [
-        part(root / file, root)
-        for part, file in ((_tabular, TABULAR), (_language_models, LANGUAGE_MODELS))
-        if (root / file).exists()
-    ]
-    return "\n\n".join(["## Learning", *parts]) if parts else ""
-
-
-def _tabular(file: Path, root: Path) -> str:
+def tabular(root: Path) -> str:
+    """What every estimator made of a table; nothing while there is no such file."""
+    file = root / TABULAR
+    if not file.exists():
+        return ""
     record = read(file)
     settings = record["settings"]
     text = (
-        "**Tables on exact environments.** Every estimator trains the same table from uniform play "
+        "Every estimator trains the same table from uniform play "
         f"by {settings['iterations']} steps of Adam, at the environment turns of "
         f"{settings['iterations'] * settings['episodes']:,} uniform episodes. A cell is the exact "
         "value of the last policy, 0 as uniform and 1 as optimal play: the mean over seeds [95 %]. "
         "*Area* is the mean over turns, seeds and environments; *better / worse* counts the "
         "environments in which the interval of an estimator's area lies above or below that of "
-        f"{REFERENCE} ({made(record, file, root)})."
+        f"{REFERENCE} ({made(record, file, root / BENCHMARKS)})."
     )
     rows = [_estimator(estimator, record["cells"]) for estimator in ESTIMATORS]
     head = ("estimator", "area", "better / worse", *ENVIRONMENTS)
-    return f"{text}\n\n{table(head, rows)}"
+    return f"## Tables that learn\n\n{text}\n\n{table(head, rows)}"
 
 
 def _estimator(estimator: Estimator, cells: Mapping[str, Any]) -> list[str]:
@@ -65,15 +59,19 @@ def _areas(cells: Sequence[Any], others: Sequence[Any]) -> tuple[str, str]:
     return mean, f"{better} / {worse}"
 
 
-def _language_models(file: Path, root: Path) -> str:
+def language_models(root: Path) -> str:
+    """What every algorithm made of tiny language models; nothing while there is no such file."""
+    file = root / LANGUAGE_MODELS
+    if not file.exists():
+        return ""
     from ..bench.learning import METHODS, SEEDS, TASKS, Cell  # it imports torch
 
     record = read(file)
     budgets = ", ".join(f"{name} {task.turn_budget:,}" for name, task in TASKS.items())
     text = (
-        "**Tiny language models.** Every algorithm trains the same cloned start at the same "
-        f"environment turns ({budgets}). A cell is held-out play as sampled: the mean over seeds "
-        f"[95 %] ({made(record, file, root)})."
+        "Every algorithm trains the same cloned tiny language model at the same environment turns "
+        f"({budgets}) and with the same steps; what differs is credit. A cell is held-out play as "
+        f"sampled: the mean over seeds [95 %] ({made(record, file, root)})."
     )
     found = dict(record["cells"])
     for name, score in record["starts"].items():
@@ -91,7 +89,7 @@ def _language_models(file: Path, root: Path) -> str:
         for method in ("start", *METHODS)
     ]
     head = ("algorithm", *(f"{task}, {measure}" for task, measure in columns))
-    return f"{text}\n\n{table(head, rows)}"
+    return f"## Learning\n\n{text}\n\n{table(head, rows)}"
 
 
 def _seeds(cells: Sequence[Mapping[str, Any] | None], measure: str) -> str:

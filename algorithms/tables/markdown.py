@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = "examples/benchmarks"
 _NEEDED = ("command", "commit", "machine", "seeds")
 
 
@@ -36,7 +37,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def made(record: Mapping[str, Any], file: Path, root: Path) -> str:
-    """How a result file was made, and a link to it."""
+    """How a result file was made, and a link to it from a page in `root`."""
     machine = record["machine"]
     if isinstance(machine, Mapping):
         machine = machine.get("processor", machine.get("platform", ""))

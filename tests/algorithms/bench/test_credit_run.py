@@ -136,8 +136,8 @@ def test_better_and_worse_are_intervals_that_do_not_meet():
     assert told[4] == "First in each environment, at that cost: a on X."
 
 
-def test_the_readmes_table_has_the_numbers_of_the_file(measured, tmp_path):
-    assert tables.credit(tmp_path) == ""
+def test_the_tables_have_the_numbers_of_the_file(measured, tmp_path):
+    assert tables.credit(tmp_path) == tables.credit_verdict(tmp_path) == ""
     (tmp_path / FILE).parent.mkdir(parents=True)
     (tmp_path / FILE).write_text(measured.read_text())
     written = tables.credit(tmp_path)
@@ -146,7 +146,8 @@ def test_the_readmes_table_has_the_numbers_of_the_file(measured, tmp_path):
     for name in ("GRPO", "TEMPO", "SPO-chain"):
         assert f"| {name} | {rows[name].needs} | {rows[name].means['rank']:.2f} |" in written
     assert "| F-GRPO | groups of 8, phases | not run |" in written
-    assert all(f"- {sentence}" in written for sentence in summary.verdict(parts))
+    told = tables.credit_verdict(tmp_path)
+    assert all(f"- {sentence}" in told for sentence in summary.verdict(parts))
 
 
 def test_the_report_draws_each_environment_and_prints_the_summary(measured, tmp_path):

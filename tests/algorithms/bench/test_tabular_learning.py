@@ -171,7 +171,7 @@ ORIGIN = {"command": "python x", "machine": {"processor": "CPU Z"}, "seeds": [0,
 
 
 def test_a_table_cell_that_was_not_run_says_so(tmp_path):
-    assert tables.learning(tmp_path) == ""
+    assert tables.tabular(tmp_path) == ""
     final = {"mean": 0.5, "low": 0.25, "high": 0.754}
     cell = {"final": final, "area": {"mean": 0.4, "low": 0.35, "high": 0.45}, "commit": "a" * 40}
     cells = {cell_name(env, "GRPO"): cell for env in ENVIRONMENTS}
@@ -179,7 +179,7 @@ def test_a_table_cell_that_was_not_run_says_so(tmp_path):
     settings = {"iterations": 100, "episodes": 32}
     record = {**ORIGIN, "settings": settings, "cells": cells}
     _write(tmp_path / TABULAR, record)
-    written = tables.learning(tmp_path)
+    written = tables.tabular(tmp_path)
     assert "commit `aaaaaaaaaaaa`, `bbbbbbbbbbbb`, CPU Z" in written
     assert "turns of 3,200 uniform episodes" in written
     assert _row(written, "GRPO")[1:4] == ["0.40", "not run", "0.50 [0.25, 0.75]"]
@@ -190,7 +190,7 @@ def test_a_table_cell_that_was_not_run_says_so(tmp_path):
     others[cell_name("Wordle", "RLOO")]["area"] = high
     others[cell_name("Bandit", "RLOO")] = cell
     _write(tmp_path / TABULAR, {**record, "cells": cells | others})
-    written = tables.learning(tmp_path)
+    written = tables.tabular(tmp_path)
     assert _row(written, "GRPO")[2] == f"{len(ENVIRONMENTS) - 2} / 1"
     assert _row(written, "RLOO")[2] == "0 / 0"
 
@@ -203,7 +203,7 @@ def test_a_language_model_that_was_not_trained_says_so(tmp_path):
     cells["maze / rloo / 0"] = cell(0.75)
     starts = {f"maze / {seed}": cell(0.25 * seed) for seed in range(3)}
     _write(tmp_path / LANGUAGE_MODELS, {**ORIGIN, "cells": cells, "starts": starts})
-    written = tables.learning(tmp_path)
+    written = tables.language_models(tmp_path)
     assert _row(written, "start")[1:4] == ["0.25 [0.00, 0.50]", "-0.25 [-0.50, 0.00]", "not run"]
     assert _row(written, "grpo")[1:3] == ["0.50 [0.50, 0.50]", "-0.50 [-0.50, -0.50]"]
     assert _row(written, "rloo")[1] == "0.75, 1 of 3 seeds"
