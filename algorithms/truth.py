@@ -3,8 +3,8 @@
 The policy is a table over state keys (`agents.tabular`), so its gradient is one number per (key,
 action) and known exactly. `true_gradient` is the policy gradient theorem with the solver's values
 (Sutton et al., Policy Gradient Methods for Reinforcement Learning with Function Approximation,
-1999, theorem 1); `gradient` is what an estimator's advantages make of plays, all of them weighted
-with their probabilities or a sample.
+1999, theorem 1); `gradient` is what an estimator's advantages make of plays, weighted with their
+probabilities.
 
 Left out: environments without a model, and policies that do not see the state. A turn that the
 limit cuts off is followed by nothing, as in `lmenvs.exact`.
@@ -36,16 +36,14 @@ class Play:
     """One possible episode.
 
     Attributes:
-        probability: Of this play under the policy, chance included; 1 over their number if sampled.
+        probability: Of this play under the policy, chance included.
         keys_T: The state in which each action was taken.
-        options_T: What was admissible there.
         terminated: False if the turn limit cut it off.
     """
 
     probability: float
     keys_T: tuple[str, ...]
     actions_T: tuple[str, ...]
-    options_T: tuple[tuple[str, ...], ...]
     rewards_T: tuple[float, ...]
     terminated: bool
 
@@ -89,34 +87,9 @@ def plays(env: Environment, policy: TabularSoftmaxPolicy, most: int = MOST_PLAYS
         for play in extend(probability, node, ()):
             found.append(play)
             if len(found) > most:
-                few = "give a smaller environment, or use `sampled`"
-                raise ValueError(f"{env}: more than {most} possible plays; {few}")
-    return found
-
-
-def sampled(
-    env: Environment,
-    policy: TabularSoftmaxPolicy,
-    groups: int,
-    generator: np.random.Generator,
-    size: int = 1,
-) -> list[Play]:
-    """Plays drawn from the model: `size` from each of `groups` start states, group by group."""
-    states, turns = _model(env, policy)
-    steps_at, starts, found = _steps(states, policy), states.starts(), list[Play]()
-    chances = np.array([probability for probability, _, _ in starts])
-    for start in generator.choice(len(starts), groups, p=chances / chances.sum()):
-        for draws in generator.random((size, turns)).tolist():
-            node, taken = starts[start][1], list[_Step]()
-            for turn, draw in enumerate(draws):
-                steps = steps_at(node, turn)
-                # a draw above the last bound can only be rounding
-                drawn = next((step for step in steps if draw < step.bound), steps[-1])
-                taken.append(drawn)
-                node = drawn.after
-                if node < 0:
-                    break
-            found.append(_play(1.0 / (groups * size), taken))
+                raise ValueError(
+                    f"{env}: more than {most} possible plays; give a smaller environment"
+                )
     return found
 
 
@@ -203,7 +176,7 @@ def gradient(
 ) -> Floats:
     """The policy gradient that advantages make: sum over plays of probability * sum_t A_t * score.
 
-    Over all `plays` it is the estimator's expectation, over `sampled` ones the sample's mean.
+    Over all `plays` it is the estimator's expectation.
     """
     for episode, (play, advantages_T) in enumerate(zip(played, advantages_ET, strict=True)):
         if len(advantages_T) != len(play.keys_T):
@@ -242,10 +215,8 @@ class _Step:
     """One thing that can happen in a state; `after` is the node behind it, -1 at the end."""
 
     chance: float
-    bound: float  # the sum of this chance and of those listed before it
     key: str
     action: str
-    options: tuple[str, ...]
     reward: float
     over: bool
     after: int
@@ -257,14 +228,12 @@ def _steps(states: States, policy: TabularSoftmaxPolicy) -> Callable[[int, int],
     @cache
     def steps_at(node: int, turn: int) -> list[_Step]:
         key, actions = states.key(node), states.actions(node, turn)
-        steps, bound = list[_Step](), 0.0
+        steps = list[_Step]()
         for action, chance in zip(actions, policy(key, actions), strict=True):
             row = states.rows[states.row_id(node, turn, action)]
             for probability, after, _, reward, over in row:
                 if probability * chance > 0.0:
-                    bound += probability * chance
-                    found = (probability * chance, bound, key, action, actions, reward, over, after)
-                    steps.append(_Step(*found))
+                    steps.append(_Step(probability * chance, key, action, reward, over, after))
         return steps
 
     return steps_at
@@ -275,7 +244,6 @@ def _play(probability: float, taken: Sequence[_Step]) -> Play:
         probability,
         tuple(step.key for step in taken),
         tuple(step.action for step in taken),
-        tuple(step.options for step in taken),
         tuple(step.reward for step in taken),
         taken[-1].over,
     )

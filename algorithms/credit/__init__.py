@@ -4,6 +4,7 @@
 |---|---|
 | returns | nothing, or a critic's values per turn; the time convention of all files |
 | tokens, macro | a critic's values per token, or per run of tokens |
+| flattened | (the foil of tokens, which counts the environment's) |
 | groups, beta | the returns of other plays of the task |
 | turn_baselines, anchors | other plays at the same turn, or in the same state |
 | strata, phases | other plays that are built alike, or their same phase |
@@ -13,7 +14,8 @@
 """
 
 from .anchors import group_in_group
-from .beta import beta_decomposed, beta_normalised, beta_shape
+from .beta import beta_normalised, beta_shape
+from .flattened import flattened_gae
 from .groups import (
     equal_groups,
     greedy_baseline,
@@ -38,7 +40,6 @@ from .tokens import (
     action_decomposition_gae,
     bilevel_gae,
     dual_discount_gae,
-    flattened_gae,
     token_gae,
 )
 from .tracker import (
@@ -53,7 +54,6 @@ from .turn_baselines import turn_index_normalised, turn_leave_one_out
 
 __all__ = [
     "action_decomposition_gae",
-    "beta_decomposed",
     "beta_normalised",
     "beta_shape",
     "bilevel_gae",

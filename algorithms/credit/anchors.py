@@ -42,8 +42,9 @@ def group_in_group(
     A_i compares the undiscounted sums of rewards inside the group. a_{i,t} compares the discounted
     returns-to-go D_{i,t} = r_{i,t} + discount * D_{i,t+1} inside the anchor of state_keys_ET[i][t],
     read before the action. Both subtract the mean and, with `scale="std"`, divide by (sample
-    standard deviation + 1e-6); a group or an anchor of one gives 0. An episode cut short counts as
-    if nothing had followed.
+    standard deviation + 1e-6). A group of one episode gives A_i = 0, an anchor of one turn
+    a_{i,t} = 0; an episode that comes back to a state is judged against itself even where it is
+    alone. An episode cut short counts as if nothing had followed.
 
     Class: biased. Both means contain the turn that they judge, an anchor's weight depends on how
     often the state is met, the two levels count the same reward twice, and the division has seen

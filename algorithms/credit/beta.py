@@ -6,7 +6,8 @@ it, at the group's own rate.
 
 Where this differs from the published code: a group of one gives 0 and is left out of the fit (there
 its rate is taken to be 0). The paper does not say what to do where the fit fails; what happens here
-is written in `beta_shape`. The bound on 1 / f is the code's and not the paper's.
+is written in `beta_shape`. The bound on 1 / f is the code's and not the paper's. Left out: rewards
+of several parts, each of which the paper normalises on its own before they are averaged.
 """
 
 import math
@@ -51,9 +52,10 @@ def beta_normalised(
     >>> beta_normalised([1.0, 0.0, 0.0, 0.0], "aaaa", shape=(1.0, 1.0)).tolist()
     [0.75, -0.25, -0.25, -0.25]
     """
-    if not (shape is None or min(shape) > 0.0) or not largest_weight > 0.0:
+    if not all(0.0 < number < math.inf for number in shape or ()) or not largest_weight > 0.0:
         raise ValueError(
-            f"shape is {shape}, largest_weight {largest_weight}; expected numbers above 0"
+            f"shape is {shape}, largest_weight {largest_weight}; expected numbers above 0, and a "
+            "finite shape"
         )
     returns, groups, rates_G = _rates(returns_E, groups_E)
     alpha, beta = beta_shape(returns_E, groups_E) if shape is None else shape
@@ -70,20 +72,6 @@ def beta_normalised(
     weights_G = np.exp(np.minimum(-log_density_G, math.log(largest_weight)))
     centred = np.where(differ_G[groups], returns - rates_G[groups], 0.0)
     return centred * weights_G[groups]
-
-
-def beta_decomposed(parts_PE: Sequence[Numbers], groups_E: Sequence[Hashable]) -> Floats:
-    """Several parts of a reward, each normalised on its own: A_i = mean over parts of A_i(part).
-
-    parts_PE[k] is what every episode earned in part k, from 0 to 1: format and correctness, say.
-    Class: biased, as each part is. Source: Xiao et al. (2025).
-
-    >>> beta_decomposed([[1.0, 0.0], [1.0, 1.0]], ["a", "a"]).tolist()
-    [0.25, -0.25]
-    """
-    if not len(parts_PE):
-        raise ValueError("no parts of the reward are given; expected at least one")
-    return np.mean([beta_normalised(part_E, groups_E) for part_E in parts_PE], axis=0)
 
 
 def beta_shape(returns_E: Numbers, groups_E: Sequence[Hashable]) -> tuple[float, float]:

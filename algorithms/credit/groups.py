@@ -76,8 +76,8 @@ def greedy_baseline(returns_E: Numbers, greedy_returns_E: Numbers) -> Floats:
 def identical_credit(returns_E: Numbers, turns_E: Sequence[int]) -> list[Floats]:
     """Every turn is credited with its episode's whole return: A_{i,t} = R_i.
 
-    Class: exact, with the highest variance of all: nothing is subtracted, and a turn is paid for
-    what was earned before it. Source: Luo et al., Agent Lightning (2025).
+    Class: exact, with a high variance: nothing is subtracted, and a turn is paid for what was
+    earned before it. Source: Luo et al., Agent Lightning (2025).
 
     >>> [turns.tolist() for turns in identical_credit([1.0, 0.5], [2, 1])]
     [[1.0, 1.0], [0.5]]

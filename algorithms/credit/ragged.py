@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .returns import Numbers, numbers
+from .returns import NOT_FINITE, Numbers, numbers, usable
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -20,7 +20,7 @@ def flatten(name: str, values_ET: Sequence[Numbers]) -> tuple[Floats, Indices]:
 
     Raises:
         ValueError: if an episode has no turns, is not one-dimensional or holds a number that is not
-            finite.
+            finite or is above `returns.LARGEST`.
 
     >>> [part.tolist() for part in flatten("rewards_ET", [[1.0, 2.0], [3.0]])]
     [[1.0, 2.0, 3.0], [2, 1]]
@@ -34,13 +34,11 @@ def flatten(name: str, values_ET: Sequence[Numbers]) -> tuple[Floats, Indices]:
             )
     turns_E = turn_counts([len(row) for row in rows])
     flat = np.concatenate(rows) if rows else np.zeros(0)
-    if not np.isfinite(flat).all():
-        where = int(np.flatnonzero(~np.isfinite(flat))[0])
+    if not usable(flat).all():
+        where = int(np.flatnonzero(~usable(flat))[0])
         episode = int(np.searchsorted(np.cumsum(turns_E), where, side="right"))
         turn = where - int(turns_E[:episode].sum())
-        raise ValueError(
-            f"{name}[{episode}][{turn}] is {flat[where]}; expected finite numbers only"
-        )
+        raise ValueError(f"{name}[{episode}][{turn}] is {flat[where]}; {NOT_FINITE}")
     return flat, turns_E
 
 

@@ -12,6 +12,10 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST = 1e150  # the square of more is infinite, and dividing by that would give a silent 0
+NOT_FINITE = (
+    f"expected finite numbers of at most {LARGEST:g}, leave out the episode or mend what gave it"
+)
 Numbers = Sequence[float] | NDArray[np.floating]
 """One number per turn, episode or prediction: a list, a tuple or a one-dimensional array."""
 
@@ -118,7 +122,7 @@ def numbers(name: str, values: Numbers) -> NDArray[np.float64]:
     """The values as a one-dimensional float64 array.
 
     Raises:
-        ValueError: if they are not one-dimensional or not finite.
+        ValueError: if they are not one-dimensional, not finite or above `LARGEST`.
 
     >>> numbers("rewards_T", [1, 2]).tolist()
     [1.0, 2.0]
@@ -128,9 +132,9 @@ def numbers(name: str, values: Numbers) -> NDArray[np.float64]:
         raise ValueError(
             f"{name} has shape {array.shape}; expected one number per entry, in one dimension"
         )
-    if not np.isfinite(array).all():
-        where = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ValueError(f"{name}[{where}] is {array[where]}; expected finite numbers only")
+    if not usable(array).all():
+        where = int(np.flatnonzero(~usable(array))[0])
+        raise ValueError(f"{name}[{where}] is {array[where]}; {NOT_FINITE}")
     return array
 
 
@@ -163,6 +167,15 @@ def following(values: NDArray[np.float64], bootstrap: float) -> NDArray[np.float
     after[:-1] = values[1:]
     after[-1:] = finite("bootstrap", bootstrap)
     return after
+
+
+def usable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which are finite, and small enough to be squared and added up.
+
+    >>> usable(np.array([1.0, np.nan, -np.inf, 1e200])).tolist()
+    [True, False, False, False]
+    """
+    return np.abs(values) <= LARGEST
 
 
 def finite(name: str, value: float) -> float:

@@ -3,7 +3,7 @@
 values_TL[k][j] is the value read before token j of turn k, having seen neither it nor what follows;
 rewards_T[k] follows the last token of turn k; `bootstrap` follows the last turn. Only tokens the
 policy sampled are passed. Observation tokens are nobody's choice and carry nothing, so their number
-changes nothing; `flattened_gae`, the foil, is the one function here that counts them.
+changes nothing; the foil in `flattened` is the one that counts them.
 
 A turn without policy tokens (an empty array) is still a turn. Its reward joins the token before it,
 discounted once by the discount between turns; what follows is discounted once more, too. Lambda
@@ -24,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .returns import Numbers, backward_sums, check_rate, following, numbers
+from .returns import Numbers, backward_sums, check_rate, following, numbers, usable
 
 Floats = NDArray[np.float64]
 Rates = tuple[float, float]
@@ -47,6 +47,10 @@ def token_gae(
 
     Exact with discount = 1 and either lam = 1 or the policy's exact values. With discount < 1
     biased: every token discounts what follows, so a longer turn earns less (or loses less) by it.
+    With lam < 1 biased for wrong values, as all of these are.
+
+    Measured bias on a chain of words, as (cosine to the true gradient, relative error): discount
+    0.9 (0.9931, 0.134); lambda 0.95 with values of 0 (0.9983, 0.068).
 
     >>> [a.tolist() for a in token_gae([0.0, 1.0], [[0.0, 0.0], [0.0]], discount=0.5, lam=1.0)]
     [[0.25, 0.5], [1.0]]
@@ -73,6 +77,9 @@ def action_decomposition_gae(
 
     Exact for the return discounted by turns, with either lam = 1 or the policy's exact values; the
     gradient of the discounted return also weighs turn k by discount^k, which is left to the caller.
+
+    Measured bias on a chain of words, as (cosine to the true gradient, relative error): discount
+    0.9 without its weight (0.9966, 0.082); lambda 0.95 with values of 0 (0.9983, 0.068).
 
     >>> credit = action_decomposition_gae([0.0, 1.0], [[0.0, 0.0], [0.0]], discount=0.5, lam=1.0)
     >>> [a.tolist() for a in credit]
@@ -102,6 +109,9 @@ def dual_discount_gae(
 
     Exact where `action_decomposition_gae` is, if token_discount = 1 and both lambdas are 1 or the
     values exact. With token_discount < 1 biased as `token_gae` is.
+
+    Measured bias on a chain of words, as (cosine to the true gradient, relative error):
+    token_discount 0.9 (0.9957, 0.109); turn_lam 0.95 with values of 0 (0.9991, 0.042).
 
     >>> credit = dual_discount_gae([0.0, 1.0], [[0.5, 0.5], [0.5]], 0.5, 0.5, 1.0, 1.0)
     >>> [a.tolist() for a in credit]
@@ -138,6 +148,10 @@ def bilevel_gae(
     even for exact values, where tokens decide when a turn ends: W_k is chosen only after the token
     it precedes turns out to be the last. With token_discount < 1 biased as `token_gae` is.
 
+    Measured bias on a chain of words, as (cosine to the true gradient, relative error):
+    token_discount 0.9 (0.9930, 0.126); lambda 0.95 with true values (0.9999, 0.012) and with values
+    of 0 (0.9989, 0.057).
+
     >>> credit = bilevel_gae([0.0, 1.0], [[0.0, 0.5], [0.5]], 1.0, 1.0, lam=0.5)
     >>> [a.tolist() for a in credit]
     [[0.625, 0.25], [0.5]]
@@ -154,42 +168,6 @@ def bilevel_gae(
     return per_turn(backward_sums(differences, decays[::-1].tolist()), lengths)
 
 
-def flattened_gae(
-    rewards_T: Numbers,
-    values_TL: Sequence[Numbers],
-    environment_tokens_T: Sequence[int] | NDArray[np.integer],
-    discount: float,
-    lam: float,
-    bootstrap: float = 0.0,
-) -> list[Floats]:
-    """A foil: GAE over all tokens of the conversation, the environment's too.
-
-    environment_tokens_T[k] tokens stand before turn k. They take part in the recursion of
-    `token_gae` as if the policy had written them, each with the value of the next policy token, and
-    their own advantages are thrown away. This is what becomes of a GAE for single answers when a
-    whole conversation is laid out as one answer and only the loss is masked.
-
-    Do not train with it; it is here to be measured against. A reward behind an observation of n
-    tokens arrives weighted by (discount * lam)^(n + 1): a talkative environment hides its rewards,
-    and an action is blamed for the length of the reply to it. Biased, but for discount = 1 with
-    either lam = 1 or exact values.
-
-    >>> [a.tolist() for a in flattened_gae([0.0, 1.0], [[0.0], [0.0]], [9, 2], 0.5, 1.0)]
-    [[0.125], [1.0]]
-    """
-    _check_rates(discount=discount, lam=lam)
-    rewards, values, lengths = flat_episode(rewards_T, values_TL)
-    between_K = _environment_tokens_after(environment_tokens_T, lengths)
-    ends, rewards_K, discounts_K = turn_ends(rewards, lengths, discount)
-    decay = discount * lam
-    decays_K = lam * discounts_K * decay**between_K
-    # n tokens with the same value V add (discount - 1) * V * (1 + c + ... + c^(n-1)), c = decay
-    repeats_K = between_K if decay == 1.0 else (1.0 - decay**between_K) / (1.0 - decay)
-    discounts_K = discounts_K * (1.0 + lam * (discount - 1.0) * repeats_K)
-    flat = _gae(values, (discount, lam), ends, (rewards_K, discounts_K, decays_K), bootstrap)
-    return per_turn(flat, lengths)
-
-
 def two_rate_gae(
     rewards: Floats,
     values: Floats,
@@ -201,7 +179,7 @@ def two_rate_gae(
     """Flat GAE with the rates `inside` turns of these lengths and `between` their ends."""
     ends, rewards_K, discounts_K = turn_ends(rewards, lengths, between[0])
     at_ends = (rewards_K, discounts_K, between[1] * discounts_K)
-    return _gae(values, inside, ends, at_ends, bootstrap)
+    return token_recursion(values, inside, ends, at_ends, bootstrap)
 
 
 def flat_episode(
@@ -221,7 +199,7 @@ def flat_episode(
                 f"values_TL[{turn}] has shape {values_L.shape}; expected one number per token"
             )
     values = np.concatenate(turns) if turns else np.zeros(0)
-    if not np.isfinite(values).all():
+    if not usable(values).all():
         for turn, values_L in enumerate(turns):
             numbers(f"values_TL[{turn}]", values_L)  # raises for the turn at fault
     return rewards, values, [len(values_L) for values_L in turns]
@@ -257,13 +235,14 @@ def per_turn(flat: NDArray[Scalar], lengths: list[int]) -> list[NDArray[Scalar]]
     return turns
 
 
-def _gae(
+def token_recursion(
     values: Floats,
     inside: Rates,
     ends: NDArray[np.intp],
     at_ends: tuple[Floats, Floats, Floats],
     bootstrap: float,
 ) -> Floats:
+    """GAE with the rates `inside` turns, and these rewards, discounts and decays at their ends."""
     rewards_K, discounts_K, decays_K = at_ends
     discounts = np.full(len(values), inside[0])
     discounts[ends] = discounts_K
@@ -272,27 +251,6 @@ def _gae(
     differences = discounts * following(values, bootstrap) - values
     differences[ends] += rewards_K
     return backward_sums(differences, decays[::-1].tolist())
-
-
-def _environment_tokens_after(
-    environment_tokens_T: Sequence[int] | NDArray[np.integer], lengths: list[int]
-) -> NDArray[np.int64]:
-    counts = np.asarray(environment_tokens_T, dtype=np.int64)
-    if counts.shape != (len(lengths),):
-        raise ValueError(
-            f"environment_tokens_T has shape {counts.shape} for {len(lengths)} turns; give the "
-            "number of environment tokens that stand before each turn"
-        )
-    if counts.min(initial=0) < 0:
-        turn = int(np.argmin(counts))
-        raise ValueError(f"environment_tokens_T[{turn}] is {counts[turn]}; expected 0 or more")
-    behind, between = 0, list[int]()
-    for count, length in zip(reversed(counts.tolist()), reversed(lengths), strict=True):
-        if length:
-            between.append(behind)
-            behind = 0
-        behind += count
-    return np.array(between[::-1], dtype=np.int64)
 
 
 def _check_rates(**rates: float) -> None:

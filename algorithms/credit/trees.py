@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .groups import EPSILON, Scale, against_mean, check_choice, codes_of, group_codes
 from .ragged import Floats, Indices, split, turn_counts
-from .returns import Numbers, numbers
+from .returns import Numbers, numbers, usable
 
 Steps = Sequence[Hashable] | NDArray[np.integer]
 """What an episode did, step by step: texts of turns, token ids, or anything else with a hash."""
@@ -57,6 +57,8 @@ def prefix_tree(
     [[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]]
     """
     check_choice("scale", scale, ("std", "none"))
+    if not np.isfinite(weight):
+        raise ValueError(f"weight is {weight}; expected a finite number")
     returns = numbers("returns_E", returns_E)
     if len(paths_E) != len(returns):
         raise ValueError(f"{len(paths_E)} paths for {len(returns)} returns; give one per episode")
@@ -88,7 +90,8 @@ def tree_values(returns_N: Numbers, parents_N: Sequence[int] | Indices) -> Float
     returns = np.asarray(returns_N, dtype=np.float64)
     parents = _parents(parents_N, len(returns))
     children_N = np.bincount(parents[parents >= 0], minlength=len(returns))
-    wrong = np.flatnonzero(np.isfinite(returns) != (children_N == 0))
+    right = np.where(children_N == 0, usable(returns), np.isnan(returns))
+    wrong = np.flatnonzero(~right)
     if len(wrong):
         node = wrong[0]
         raise ValueError(

@@ -23,8 +23,8 @@ def turn_leave_one_out(
     D_{i,t} = r_{i,t} + discount * D_{i,t+1}. An episode that has ended counts with 0, so all N - 1
     others always count and the baseline does not depend on the action. A group of one gives 0.
 
-    Class: exact at discount 1; with less, biased towards the discounted objective, as every
-    estimator is that leaves out the factor discount ** t. The published form (see
+    Class: exact at discount 1; with less, biased towards the discounted objective, by as much as
+    `discounted_returns`, which leaves out the factor discount ** t as well. The published form (see
     `turn_index_normalised`) is biased even at discount 1. Source: Zeng et al. (2025), with the
     baseline of Kool et al. (2019) at every turn.
 

@@ -27,7 +27,6 @@ def test_plays_are_listed_with_their_probabilities():
     longest = found["continue", "continue"]
     assert longest.keys_T == ("0", "1")
     assert longest.rewards_T == (0.25, 1.0)
-    assert longest.options_T == (("stop", "continue"),) * 2
     assert longest.terminated
 
 
@@ -74,24 +73,6 @@ def test_true_advantages_and_values_are_the_solvers():
     play = next(p for p in truth.plays(STOP, EVEN) if p.actions_T == ("continue", "stop"))
     assert truth.true_values(solution, play).tolist() == [0.75, 0.75]
     assert truth.true_advantages(solution, play).tolist() == [0.25, -0.25]
-
-
-def test_sampled_plays_are_possible_ones_drawn_as_often_as_they_should_be():
-    policy = TabularSoftmaxPolicy({"0.25,0.75": {"blue": 1.0}})
-    possible = {
-        (p.keys_T, p.actions_T, p.rewards_T): p.probability for p in truth.plays(BANDIT, policy)
-    }
-    drawn = truth.sampled(BANDIT, policy, 1000, np.random.default_rng(0), size=4)
-    counts = dict.fromkeys(possible, 0)
-    for play in drawn:
-        counts[play.keys_T, play.actions_T, play.rewards_T] += 1
-    for seen, probability in possible.items():
-        # four plays share a start, which is drawn 1000 times
-        assert counts[seen] / 4000 == approx(probability, abs=0.02)
-    assert sum(play.probability for play in drawn) == approx(1.0)
-    starts = [{play.keys_T[0] for play in drawn[at : at + 4]} for at in range(0, 4000, 4)]
-    assert all(len(keys) == 1 for keys in starts)
-    assert drawn == truth.sampled(BANDIT, policy, 1000, np.random.default_rng(0), size=4)
 
 
 def test_a_cosine_with_nothing_is_zero():

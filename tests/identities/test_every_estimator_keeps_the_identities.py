@@ -1,5 +1,6 @@
 """What holds for every estimator of algorithms.credit, each called as a trainer would call it."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,8 @@ def plays(seed: int, truncated: bool = False) -> Plays:
     keys_ET = [[f"s{key}" for key in chance.integers(0, 4, size=t)] for t in turns_E]
     groups_E = [f"task {index % 3}" for index in range(12)]
     bootstraps_E = chance.normal(size=12) if truncated else np.zeros(12)
+    for array in (*rewards_ET, *(values_L for values_TL in values_ETL for values_L in values_TL)):
+        array.setflags(write=False)  # whoever writes to what it is given is stopped at once
     return Plays(rewards_ET, values_ETL, keys_ET, groups_E, bootstraps_E.tolist())
 
 
@@ -86,6 +89,25 @@ GROUPS: dict[str, PerTurn] = {
 }
 
 
+# they compare with no other play of the group
+ALONE: dict[str, PerTurn] = {
+    "discounted_returns": lambda p: [
+        credit.discounted_returns(r, 0.9, b)
+        for r, b in zip(p.rewards_ET, p.bootstraps_E, strict=True)
+    ],
+    "identical_credit": lambda p: credit.identical_credit(p.returns_E, p.turns_E),
+    "greedy_baseline": whole(lambda p: credit.greedy_baseline(p.returns_E, p.bootstraps_E)),
+    "segment_advantages": lambda p: credit.segment_advantages(
+        [[values_L[0] for values_L in values_TL] for values_TL in p.values_ETL], p.returns_E
+    ),
+    "tracked_advantages": whole(
+        lambda p: credit.tracked_advantages(unit(p.returns_E), p.groups_E, {"task 0": (2.0, 6.0)})
+    ),
+    "pivotal": lambda p: credit.pivotal(p.rewards_ET, [t // 2 for t in p.turns_E]),
+}
+TURNS = {**GROUPS, **ALONE}
+
+
 def each(
     estimate: Callable[[np.ndarray, list[np.ndarray], float], Sequence[np.ndarray]],
 ) -> PerToken:
@@ -123,11 +145,11 @@ CRITICS: dict[str, PerToken] = {
 FIRST_ONLY = ("gae",)  # judge a turn by the value before its first token
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", TURNS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_turn_has_a_number_whatever_it_earned(name: str, seed: int):
     given = plays(seed)
-    advantages_ET = GROUPS[name](given)
+    advantages_ET = TURNS[name](given)
     assert [len(a) for a in advantages_ET] == given.turns_E
     assert all(np.isfinite(a).all() for a in advantages_ET)
 
@@ -154,7 +176,7 @@ def test_equal_plays_give_zero(name: str):
         assert advantages_T == approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", TURNS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_order_of_episodes_does_not_matter(name: str, seed: int):
     given = plays(seed)
@@ -166,7 +188,7 @@ def test_the_order_of_episodes_does_not_matter(name: str, seed: int):
         [given.groups_E[i] for i in order],
         [given.bootstraps_E[i] for i in order],
     )
-    plain, other = GROUPS[name](given), GROUPS[name](shuffled)
+    plain, other = TURNS[name](given), TURNS[name](shuffled)
     for index, place in enumerate(order):
         assert other[index] == approx(plain[place], abs=1e-9)
 
@@ -200,14 +222,36 @@ def test_only_a_truncated_end_is_worth_something(name: str):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_inputs_are_never_written_to(seed: int):
     given, before = plays(seed, True), plays(seed, True)
-    for estimate in (*GROUPS.values(), *CRITICS.values()):
-        for parts in estimate(given):
-            for part in parts if isinstance(parts, list) else [parts]:
-                part += 1.0  # what comes out is the caller's
+    of_turns = [a for estimate in TURNS.values() for a in estimate(given)]
+    of_tokens = [a for estimate in CRITICS.values() for a_TL in estimate(given) for a in a_TL]
+    for advantages in (*of_turns, *of_tokens):
+        advantages += 1.0  # what comes out is the caller's
     for mine, theirs in zip(given.rewards_ET, before.rewards_ET, strict=True):
         assert mine.tolist() == theirs.tolist()
     for mine, theirs in zip(given.values_ETL, before.values_ETL, strict=True):
         assert [v.tolist() for v in mine] == [v.tolist() for v in theirs]
+
+
+# what turns returns into rates makes a finite one of every other reward
+RATES = ("beta_normalised", "tracked_advantages")
+BROKEN = [(name, np.nan) for name in RATES] + [
+    (name, reward)
+    for name in (*TURNS, *CRITICS)
+    if name not in RATES
+    for reward in (np.nan, np.inf, -np.inf, 1e200)
+]
+
+
+@pytest.mark.parametrize(("name", "reward"), BROKEN)
+def test_a_reward_that_nothing_can_be_made_of_is_refused_by_every_estimator(
+    name: str, reward: float
+):
+    given = plays(0)
+    broken_T = np.array([*given.rewards_ET[1][:-1], reward])
+    broken = replace(given, rewards_ET=[given.rewards_ET[0], broken_T, *given.rewards_ET[2:]])
+    episode = "" if name in {*CRITICS, "discounted_returns"} else r"(\[1\]|episode 1)"
+    with pytest.raises(ValueError, match=rf"{episode}.*{re.escape(str(reward))}.*, leave out"):
+        {**TURNS, **CRITICS}[name](broken)
 
 
 def episodes(words: int) -> list[Episode]:

@@ -34,6 +34,7 @@ from tests.support.enumeration import (
     Scene,
     batch,
     bias,
+    documented_bias,
     exactly,
     expected,
     groups_of,
@@ -54,9 +55,9 @@ def forks(of: Scene, turns: int | None = None) -> dict[Place, list[Play]]:
     for play in of.alone.plays:
         for turn, (key, action) in enumerate(zip(play.keys_T, play.actions_T, strict=True)):
             rewards_T = play.rewards_T[turn:][:turns]
-            options, rest = (play.options_T[turn],), round(sum(rewards_T), 12)
+            rest = round(sum(rewards_T), 12)
             outcomes = found.setdefault((turn, key), {})
-            empty = Play(0.0, (key,), (action,), options, (rest,), True)
+            empty = Play(0.0, (key,), (action,), (rest,), True)
             known = outcomes.setdefault((action, rest), empty)
             chance = known.probability + play.probability
             outcomes[action, rest] = replace(known, probability=chance)
@@ -78,6 +79,15 @@ def siblings(played: Batch) -> Sequence[np.ndarray]:
 def test_siblings_with_the_returns_of_their_continuations_are_exact_up_to_two_thirds(of: Scene):
     found = expected(of, sibling_groups(of, forks(of)), siblings)
     assert found == exactly(of.gradient * (SIZE - 1) / SIZE)
+
+
+def test_dividing_by_the_siblings_deviation_is_biased_as_the_docstring_says():
+    def credit(played: Batch) -> Sequence[np.ndarray]:
+        return list(sibling_relative(played.returns_E, played.groups_E)[:, None])
+
+    scenes = [scene(name) for name in (MICROWAVE, STOP, KEY, CHAIN)]
+    found = [approx(bias(one, sibling_groups(one, forks(one)), credit), abs=5e-4) for one in scenes]
+    assert found == documented_bias(sibling_relative)
 
 
 def test_siblings_with_the_reward_of_their_step_alone_are_biased_by_what_it_leads_to():
@@ -144,7 +154,7 @@ def test_training_the_unlikely_tokens_alone_is_biased():
             for play in played.plays
         ]
 
-    assert bias(of, of.alone, credit) == approx((0.99226, 0.127), abs=5e-4)
+    assert [approx(bias(of, of.alone, credit), abs=5e-4)] == documented_bias(probability_mask)
 
 
 @pytest.mark.filterwarnings("error")

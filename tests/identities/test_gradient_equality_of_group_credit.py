@@ -4,19 +4,32 @@ All groups of three plays of one task are listed with their probabilities.
 """
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from math import comb
 
 import numpy as np
 from pytest import approx
 
+from algorithms import truth
 from algorithms.credit import group_relative, leave_one_out
 from algorithms.credit.beta import beta_normalised
-from algorithms.credit.groups import spread
+from algorithms.credit.groups import Scale, spread
 from algorithms.credit.phases import phase_factored
 from algorithms.credit.trees import prefix_tree
 from algorithms.credit.turn_baselines import turn_leave_one_out
 from algorithms.truth import Play
-from tests.support.enumeration import CHAIN, SIZE, Batch, Scene, exactly, expected, groups_of, scene
+from tests.support.enumeration import (
+    CHAIN,
+    SIZE,
+    Batch,
+    Scene,
+    bias,
+    documented_bias,
+    exactly,
+    expected,
+    groups_of,
+    scene,
+)
 
 
 def centred(batch: Batch) -> Sequence[np.ndarray]:
@@ -43,6 +56,19 @@ def test_leaving_oneself_out_at_every_turn_is_exact(of: Scene):
         return turn_leave_one_out(batch.rewards_ET, batch.groups_E)
 
     assert expected(of, of.grouped, credit) == exactly(of.gradient)
+
+
+def test_leaving_oneself_out_at_every_turn_is_exact_for_a_discounted_goal_with_its_weight(
+    of: Scene,
+):
+    def credit(batch: Batch) -> Sequence[np.ndarray]:
+        advantages_ET = turn_leave_one_out(batch.rewards_ET, batch.groups_E, 0.9)
+        return [
+            0.9 ** np.arange(len(advantages_T)) * advantages_T for advantages_T in advantages_ET
+        ]
+
+    true = truth.true_gradient(of.env, of.policy, 0.9)
+    assert expected(of, of.grouped, credit) == exactly(true)
 
 
 def test_a_mean_with_oneself_in_it_is_exact_up_to_the_factor_two_thirds(of: Scene):
@@ -102,7 +128,7 @@ def mean_share_of_others(chance: float) -> float:
     )
 
 
-def test_phases_are_exact_for_their_own_returns_up_to_the_share_of_the_others():
+def test_phases_are_exact_for_their_own_returns_up_to_the_share_of_the_others_and_not_for_the_sum():
     """The corridor's doors are phases: what a door's tokens do for the reward at that door."""
     of = scene(CHAIN)
 
@@ -116,11 +142,14 @@ def test_phases_are_exact_for_their_own_returns_up_to_the_share_of_the_others():
     def alone(batch: Batch) -> Sequence[np.ndarray]:
         return [np.array([own(play)[door] for door in doors(play)]) for play in batch.plays]
 
-    def credit(batch: Batch) -> Sequence[np.ndarray]:
+    def credit(batch: Batch, scale: Scale) -> Sequence[np.ndarray]:
         returns_EP = [own(play) for play in batch.plays]
-        return phase_factored(returns_EP, [*map(doors, batch.plays)], batch.groups_E, "none")
+        return phase_factored(returns_EP, [*map(doors, batch.plays)], batch.groups_E, scale)
 
     reached = [sum(p.probability for p in of.alone.plays if d in doors(p)) for d in "012"]
     factors = [mean_share_of_others(reached[int(key[0])]) for key, _ in of.table.places]
     goal = expected(of, of.alone, alone)
-    assert expected(of, of.grouped, credit) == exactly(goal * factors)
+    assert expected(of, of.grouped, partial(credit, scale="none")) == exactly(goal * factors)
+    scales: tuple[Scale, Scale] = ("none", "std")
+    biases = [bias(of, of.grouped, partial(credit, scale=scale)) for scale in scales]
+    assert [approx(one, abs=5e-4) for one in biases] == documented_bias(phase_factored)

@@ -13,17 +13,17 @@ from pytest import approx
 
 from algorithms import truth
 from algorithms.credit import gae
+from algorithms.credit.flattened import flattened_gae
 from algorithms.credit.macro import macro_action_gae, ngram_macros, turn_macros
 from algorithms.credit.tokens import (
     action_decomposition_gae,
     bilevel_gae,
     dual_discount_gae,
-    flattened_gae,
     token_gae,
 )
 from algorithms.truth import Floats, Play
 from tests.support.chain import in_turns, lengths_of, turn_rewards
-from tests.support.enumeration import CHAIN, Batch, exactly, expected, scene
+from tests.support.enumeration import CHAIN, Batch, documented_bias, exactly, expected, scene
 
 TokenCredit = Callable[[list[float], list[np.ndarray]], Sequence[np.ndarray]]
 LAMBDAS = (0.0, 0.5, 0.95)
@@ -99,10 +99,12 @@ def turn_gae(rewards_T: list[float], values_TL: list[np.ndarray], lam: float) ->
     return [np.full(len(values_L), advantage) for advantage, values_L in pairs]
 
 
-def macros(rewards_T: list[float], values_TL: list[np.ndarray], lam: float, n: int):
+def macros(
+    rewards_T: list[float], values_TL: list[np.ndarray], lam: float, n: int, discount: float = 1.0
+):
     lengths_T = [len(values_L) for values_L in values_TL]
     macros_TL = ngram_macros(lengths_T, n) if n else turn_macros(lengths_T)
-    return macro_action_gae(rewards_T, values_TL, macros_TL, 1.0, lam)
+    return macro_action_gae(rewards_T, values_TL, macros_TL, discount, lam)
 
 
 def flattened(rewards_T: list[float], values_TL: list[np.ndarray], lam: float):
@@ -145,6 +147,17 @@ BIASED: dict[str, tuple[TokenCredit, Callable[[Play], Floats]]] = {
     "bi-level, lambda 0.95, true values": (UNDISCOUNTED["bi-level"](0.95), exact_values),
     "bi-level, lambda 0, true values": (UNDISCOUNTED["bi-level"](0.0), exact_values),
     "token, discount 0.9": (lambda r, v: token_gae(r, v, 0.9, 1.0), no_values),
+    "dual discount, token_discount 0.9": (
+        lambda r, v: dual_discount_gae(r, v, 1.0, 1.0, 0.9, 1.0),
+        no_values,
+    ),
+    "dual discount, turn_lam 0.95, values 0": (
+        lambda r, v: dual_discount_gae(r, v, 1.0, 0.95, 1.0, 1.0),
+        no_values,
+    ),
+    "bi-level, token_discount 0.9": (lambda r, v: bilevel_gae(r, v, 1.0, 0.9, 1.0), no_values),
+    "macro of two, discount 0.9": (partial(macros, lam=1.0, n=2, discount=0.9), no_values),
+    "macro of two, lambda 0.95, values 0": (partial(macros, lam=0.95, n=2), no_values),
     "action decomposition, discount 0.9": (
         lambda r, v: action_decomposition_gae(r, v, 0.9, 1.0),
         no_values,
@@ -164,6 +177,11 @@ BIASES = {  # (cosine, relative error)
     "bi-level, lambda 0, true values": (0.9585, 0.305),
     "token, discount 0.9": (0.9931, 0.134),
     "action decomposition, discount 0.9": (0.9966, 0.082),
+    "dual discount, token_discount 0.9": (0.9957, 0.109),
+    "dual discount, turn_lam 0.95, values 0": (0.9991, 0.042),
+    "bi-level, token_discount 0.9": (0.9930, 0.126),
+    "macro of two, discount 0.9": (0.9966, 0.082),
+    "macro of two, lambda 0.95, values 0": (0.9991, 0.042),
     "flattened, lambda 0.95, values 0": (0.9845, 0.177),
     "flattened, discount 0.9": (0.9526, 0.305),
 }
@@ -173,6 +191,31 @@ BIASES = {  # (cosine, relative error)
 @pytest.mark.parametrize("name", BIASED)
 def test_the_bias_is_the_recorded_one(name: str):
     assert bias_of(*BIASED[name]) == approx(BIASES[name], abs=6e-4)
+
+
+DOCUMENTED: dict[Callable[..., object], tuple[str, ...]] = {
+    token_gae: ("token, discount 0.9", "token, lambda 0.95, values 0"),
+    action_decomposition_gae: (
+        "action decomposition, discount 0.9",
+        "action decomposition, lambda 0.95, values 0",
+    ),
+    dual_discount_gae: (
+        "dual discount, token_discount 0.9",
+        "dual discount, turn_lam 0.95, values 0",
+    ),
+    bilevel_gae: (
+        "bi-level, token_discount 0.9",
+        "bi-level, lambda 0.95, true values",
+        "bi-level, lambda 0.95, values 0",
+    ),
+    flattened_gae: ("flattened, discount 0.9", "flattened, lambda 0.95, values 0"),
+    macro_action_gae: ("macro of two, discount 0.9", "macro of two, lambda 0.95, values 0"),
+}
+
+
+@pytest.mark.parametrize("estimator", DOCUMENTED)
+def test_a_biased_estimators_docstring_says_how_much(estimator: Callable[..., object]):
+    assert documented_bias(estimator) == [BIASES[name] for name in DOCUMENTED[estimator]]
 
 
 def test_bi_level_gae_needs_lambda_one_as_which_token_is_the_last_depends_on_what_it_says():

@@ -1,5 +1,6 @@
 """Scenes in which everything is known: all plays, all groups of three, the true gradient."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -123,3 +124,9 @@ def bias(of: Scene, played: Batch, credit: Credit) -> tuple[float, float]:
     found = expected(of, played, credit)
     error = float(np.linalg.norm(found - of.gradient) / np.linalg.norm(of.gradient))
     return truth.cosine(found, of.gradient), error
+
+
+def documented_bias(estimator: Callable[..., object]) -> list[tuple[float, ...]]:
+    """The pairs of (cosine, relative error) that the estimator's docstring gives."""
+    said = " ".join((estimator.__doc__ or "").split()).partition("Measured bias")[2]
+    return [tuple(map(float, p)) for p in re.findall(r"\((-?\d\.\d{4}), (\d\.\d{3})\)", said)]

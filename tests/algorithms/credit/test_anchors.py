@@ -125,6 +125,15 @@ def test_anchors_do_not_reach_into_other_groups():
     assert not np.concatenate(group_in_group(rewards, keys, ["a", "b"], 0.9)).any()
 
 
+def test_a_lone_episode_is_judged_only_against_its_own_visits_of_a_state():
+    # returns to go 1, 1, 0; "hall" has 1 and 0, and "attic" is an anchor of one
+    (alone,) = group_in_group(
+        [[0.0, 1.0, 0.0]], [["hall", "attic", "hall"]], "g", 1.0, scale="none"
+    )
+    assert alone.tolist() == [0.5, 0.0, -0.5]
+    assert not group_in_group([[0.0, 1.0, 0.0]], ["abc"], "g", 1.0)[0].any()
+
+
 def test_two_episodes_that_meet_by_hand():
     # sums 1 and 0, mean 1/2. Returns to go at discount 1/2: (1/2, 1) and (0, 0, 0).
     # "start" has returns 1/2, 0 and, from a second visit, 0: mean 1/6. "key" 1 and 0: mean 1/2.
@@ -187,7 +196,7 @@ def test_wrong_arguments_name_the_episode_and_both_sizes():
         group_in_group([[1.0], [1.0]], ["a", "b"], "ggg", 1.0)
     with pytest.raises(ValueError, match="episode 1 has 0 turns"):
         group_in_group([[1.0], []], ["a", ""], "gg", 1.0)
-    with pytest.raises(ValueError, match=r"rewards_ET\[1\]\[1\] is inf"):
+    with pytest.raises(ValueError, match=r"rewards_ET\[1\]\[1\] is inf; expected .*, leave out"):
         group_in_group([[1.0], [0.0, float("inf")]], ["a", "ab"], "gg", 1.0)
     with pytest.raises(ValueError, match="discount is 2.0"):
         group_in_group([[1.0]], ["a"], "g", 2.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from algorithms.credit.beta import beta_decomposed, beta_normalised, beta_shape
+from algorithms.credit.beta import beta_normalised, beta_shape
 from algorithms.credit.groups import group_relative
 
 SEEDS = range(20)
@@ -111,15 +111,6 @@ def test_a_group_that_the_fit_thinks_impossible_is_bounded():
     assert np.isfinite(beta_normalised(returns, groups)).all()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_parts_are_normalised_apart_and_averaged(seed: int):
-    returns, groups = random_groups(seed)
-    other = np.random.default_rng((seed, 43)).random(30)
-    apart = (beta_normalised(returns, groups) + beta_normalised(other, groups)) / 2
-    assert beta_decomposed([returns, other], groups) == approx(apart)
-    assert beta_decomposed([returns], groups) == approx(beta_normalised(returns, groups))
-
-
 def test_wrong_arguments_are_refused_in_one_line():
     with pytest.raises(ValueError, match=r"returns_E\[1\] is 2.0; a success rate needs returns"):
         beta_normalised([1.0, 2.0], "aa")
@@ -127,5 +118,6 @@ def test_wrong_arguments_are_refused_in_one_line():
         beta_normalised([1.0, 0.0], "a")
     with pytest.raises(ValueError, match=r"shape is \(0.0, 1.0\)"):
         beta_normalised([1.0], "a", shape=(0.0, 1.0))
-    with pytest.raises(ValueError, match="no parts of the reward"):
-        beta_decomposed([], [])
+    for shape, largest in ((math.inf, 1.0), 1e6), ((1.0, math.nan), 1e6), (None, math.nan):
+        with pytest.raises(ValueError, match="expected numbers above 0, and a finite shape"):
+            beta_normalised([1.0, 0.0], "aa", shape, largest)

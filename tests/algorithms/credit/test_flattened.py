@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from algorithms.credit.tokens import flattened_gae, token_gae
+from algorithms.credit.flattened import flattened_gae
+from algorithms.credit.tokens import token_gae
 
 
 def test_the_foil_by_hand():

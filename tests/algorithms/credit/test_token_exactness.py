@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from algorithms.credit.flattened import flattened_gae
 from algorithms.credit.macro import macro_action_gae
 from algorithms.credit.tokens import (
     action_decomposition_gae,
     bilevel_gae,
     dual_discount_gae,
-    flattened_gae,
     token_gae,
 )
 

@@ -7,11 +7,11 @@ import pytest
 from pytest import approx
 
 from algorithms.credit import discounted_returns, gae
+from algorithms.credit.flattened import flattened_gae
 from algorithms.credit.tokens import (
     action_decomposition_gae,
     bilevel_gae,
     dual_discount_gae,
-    flattened_gae,
     token_gae,
 )
 

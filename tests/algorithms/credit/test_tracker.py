@@ -118,8 +118,9 @@ def test_wrong_arguments_are_refused_in_one_line():
         updated_tracker([1.0], ["a"], {"a": (1.0, 1.0)}, {})
     with pytest.raises(ValueError, match=r"half_life is 0\.0; expected a divergence above 0"):
         updated_tracker([1.0], ["a"], {}, {}, half_life=0.0)
-    with pytest.raises(ValueError, match="expected the lower bound first"):
-        tracked_advantages([1.0], ["a"], {}, lowest=1.0, highest=0.0)
+    for lowest, highest in ((1.0, 0.0), (-np.inf, 1.0), (0.0, np.inf), (0.0, np.nan)):
+        with pytest.raises(ValueError, match="expected finite bounds, the lower bound first"):
+            tracked_advantages([1.0], ["a"], {}, lowest, highest)
     with pytest.raises(ValueError, match="task 'a' has no rewards"):
         initial_tracker({"a": []})
     with pytest.raises(ValueError, match=r"exploration is 0\.0; expected above 0"):

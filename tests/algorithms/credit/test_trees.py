@@ -178,11 +178,21 @@ def test_equal_siblings_give_exactly_zero():
     assert segment_tree(returns, [-1, 0, 0, 0], scale="std").tolist() == [0.0] * 4
 
 
+def test_an_only_child_is_a_group_of_one_and_gives_zero():
+    for scale in ("std", "none"):
+        assert segment_tree([NAN, NAN, 0.7], [-1, 0, 1], scale).tolist() == [0.0] * 3
+
+
 def test_wrong_arguments_are_refused_in_one_line():
     with pytest.raises(ValueError, match="1 paths for 2 returns; give one per episode"):
         prefix_tree([1.0, 0.0], [["a"]], ["g", "g"])
     with pytest.raises(ValueError, match="episode 1 has 0 turns"):
         prefix_tree([1.0, 0.0], [["a"], []], ["g", "g"])
+    for weight in (NAN, float("inf")):
+        with pytest.raises(ValueError, match=f"weight is {weight}; expected a finite number"):
+            prefix_tree([1.0, 0.0], [["a"], ["b"]], ["g", "g"], weight)
+    with pytest.raises(ValueError, match="node 0 has 1 children and the return inf"):
+        segment_tree([float("inf"), 1.0], [-1, 0])
     with pytest.raises(ValueError, match="node 0 has 1 children and the return 1"):
         segment_tree([1.0, 1.0], [-1, 0])
     with pytest.raises(ValueError, match="node 1 has 0 children and the return nan"):
