@@ -46,6 +46,11 @@ def finished(file: Path) -> None:
     partial_of(file).unlink(missing_ok=True)
 
 
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The names of what is now that were something else before, or not there."""
+    return [name for name, value in now.items() if before.get(name) != value]
+
+
 def _so_far(kept: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
     if not kept.exists():
         return {}
@@ -56,8 +61,7 @@ def _so_far(kept: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"{kept}: expected results of an interrupted run, got something else; move it away"
         ) from None
-    other = [name for name, value in origin.items() if before.get(name) != value]
-    if other:
+    if other := differing(before, origin):
         raise ValueError(
             f"{kept}: expected results of the same run, got another {', '.join(other)}; move it "
             "away, or name another --out"

@@ -19,7 +19,9 @@ from agents.rollout import evaluate
 from .. import behaviour_cloning, support
 from ..checkpoints import write_whole
 from ..commands.training import ALGORITHMS
+from ..locks import lock_folder
 from ..trainer.objective import Objective
+from .kept import differing
 
 SEEDS = (0, 1, 2)
 EVALUATION_SEED = 1_000_000
@@ -45,7 +47,8 @@ FORKING: Mapping[str, Mapping[str, int]] = {
     "segment_po": {"tasks": 8, "segment": 5, "continuations": 2},
     "slate": {"tasks": 16, "forks": 16, "siblings": 3},
 }
-"""What makes an iteration with forks cost about what 64 episodes cost."""
+"""What makes an iteration with forks cost about what 64 episodes cost in the maze; shorter games
+have fewer turns to fork at, so that the same turns make more iterations there."""
 _WORDS = (
     *("crane", "slate", "trace", "crate", "caret", "react", "stone", "notes", "onset", "plane"),
     *("panel", "penal", "sheet", "these", "brick", "crowd", "dream", "armed", "flour", "ghost"),
@@ -206,32 +209,53 @@ def score(model: Path, task: Task) -> dict[str, Any]:
 def measure(folder: Path, result: Path, chosen: Sequence[Cell], command: str) -> None:
     """Run the cells that the file does not hold, and write it after each.
 
-    Other processes may fill the same file: it is read again before it is written.
+    Other processes may fill the same file, with cells of other starts: it is read again before it
+    is written, and locked in between.
+
+    Raises:
+        ValueError: if the file holds cells of other tasks than today's.
     """
     result.parent.mkdir(parents=True, exist_ok=True)
     with support.progress("learning", len(chosen)) as advance:
         for cell in chosen:
-            if cell.name not in _read(result)["cells"]:
-                task = TASKS[cell.task]
-                found = run_cell(cell, task, folder)
-                record = _read(result)
-                record["cells"][cell.name] = found
-                key = f"{cell.task} / {cell.seed}"
-                if key not in record["starts"]:
+            record = _read(result)
+            if cell.name not in record["cells"]:
+                task, start_name = TASKS[cell.task], f"{cell.task} / {cell.seed}"
+                cells, starts = {cell.name: run_cell(cell, task, folder)}, {}
+                if start_name not in record["starts"]:
                     begin = folder / "starts" / f"{cell.task}-{cell.seed}"
-                    record["starts"][key] = score(begin, task)
-                about = {
-                    "command": command,
-                    "machine": support.machine(),
-                    "versions": support.versions(),
-                    "tasks": {name: asdict(task) for name, task in TASKS.items()},
-                    "seeds": list(SEEDS),
-                }
-                write_whole(result, json.dumps({**record, **about}, indent=1) + "\n")
+                    starts[start_name] = score(begin, task)
+                _add(result, cells, starts, command)
             advance(1)
+
+
+def _add(result: Path, cells: Mapping[str, Any], starts: Mapping[str, Any], command: str) -> None:
+    lock = lock_folder(result.parent)
+    record = _read(result)
+    found = {
+        "cells": record["cells"] | cells,
+        "starts": record["starts"] | starts,
+        "command": command,
+        "machine": support.machine(),
+        "versions": support.versions(),
+        "tasks": _tasks(),
+        "seeds": list(SEEDS),
+    }
+    write_whole(result, json.dumps(found, indent=1) + "\n")
+    del lock  # it is held until here
 
 
 def _read(result: Path) -> dict[str, Any]:
     if not result.exists():
         return {"cells": {}, "starts": {}}
-    return json.loads(result.read_text(encoding="utf-8"))
+    record = json.loads(result.read_text(encoding="utf-8"))
+    if other := differing(record["tasks"], _tasks()):
+        raise ValueError(
+            f"{result}: expected cells of the same tasks, got another {', '.join(other)}; move it "
+            "away"
+        )
+    return record
+
+
+def _tasks() -> dict[str, Any]:
+    return {name: asdict(task) for name, task in TASKS.items()}

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from lmenvs.scores import interval
-
 from .. import provenance, support
 from ..checkpoints import write_whole
 from .credit.environments import ENVIRONMENTS
 from .credit.estimators import ESTIMATORS, Estimator
 from .credit.learning import Settings, learn, place
+from .credit.measures import student_interval
 from .credit.words import Floats
+from .kept import differing
 
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -61,8 +61,8 @@ def run_cell(
     values = np.array([one.values for one in learned])
     areas = (values[:, 1:] + values[:, :-1]).mean(axis=1) / 2
     return {
-        "final": estimate(values[:, -1]),
-        "area": estimate(areas),
+        "final": student_interval(values[:, -1]),
+        "area": student_interval(areas),
         "finals": _rounded(values[:, -1]),
         "areas": _rounded(areas),
         "turns": [one.turns for one in learned],
@@ -110,8 +110,8 @@ def _so_far(result: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     if not result.exists():
         return {}
     record = json.loads(result.read_text(encoding="utf-8"))
-    other = [name for name in ("seeds", "settings", "environments") if record[name] != about[name]]
-    if other:
+    same = {name: about[name] for name in ("seeds", "settings", "environments")}
+    if other := differing(record, same):
         raise ValueError(
             f"{result}: expected results of the same run, got other {', '.join(other)}; "
             "move it away"
@@ -124,14 +124,6 @@ def _written(about: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     head = json.dumps(about, indent=1).removesuffix("\n}")
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(cell)}" for name, cell in cells.items())
     return f'{head},\n "cells": {{\n{lines}\n }}\n}}\n'
-
-
-def estimate(values: Sequence[float] | Floats) -> dict[str, float]:
-    """The mean over seeds with its 95 % bootstrap interval."""
-    mean = float(np.mean(values))
-    # equal values have no spread; `interval` would take all zeros or ones for counted successes
-    low, high = (mean, mean) if np.ptp(values) == 0.0 else interval(values)
-    return {"mean": mean, "low": low, "high": high}
 
 
 def _rounded(values: Floats) -> list[float]:

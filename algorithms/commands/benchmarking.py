@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,12 +42,12 @@ class Bench:
         tyro.conf.Positional,
     ] = "all"
     """What to measure."""
-    seed: int = 0  # seeds tasks, actions and the models
+    seed: int = 0  # seeds tasks, actions and the models; credit: the first of three
     seconds: float = 1.0  # how long each measurement takes at least (engine: has its own times)
     device: str = "cpu"  # engine: cuda measures a model of 0.5 billion parameters as well
     only: tuple[str, ...] = ()  # credit: these environments or parts, by name; all by default
     budgets: tuple[int, ...] = ()  # credit: so many episodes' cost; 8, 64 and 512 by default
-    samples: int = 0  # credit: at most so many samples at each budget; 0 is 96, 32 and 12
+    samples: int = 0  # credit: at most so many samples at each budget; 0 is 96, 33 and 12
     out: Path | None = None  # also write the numbers to this new JSON file
 
 
@@ -112,14 +113,18 @@ def _credit(options: Bench) -> int:
         found = run.measure_all(options.seed, options.out, advance, plan)
     for budget in summary.budgets(found):
         title = f"At the cost of {budget} episodes, means over environments"
-        print_table(summary.HEAD, summary.cells(found, budget), title=title)
+        cells, costs = summary.cells(found, budget), summary.costs(found, budget)
+        print_table(summary.HEAD, cells, title=title)
+        lines = [(name, *cost) for (name, *_), cost in zip(cells, costs, strict=True)]
+        print_table((summary.HEAD[0], *summary.COST_HEAD), lines, title=f"{title}, continued")
     if run.SPEED in found:
         _show([(f"credit: {name}", value, unit) for name, value, unit in summary.speeds(found)])
-    for line in (*summary.verdict(found), *summary.not_measured(found)):
+    told = (summary.verdict(found), summary.forked_truth(found), summary.not_measured(found))
+    for line in (summary.COLUMNS, *chain.from_iterable(told)):
         print(line)
     if options.out is not None:
         command = masked_arguments(["lmenvs", *sys.argv[1:]])
-        write_new(options.out, run.record(found, options.seed, command))
+        write_new(options.out, run.record(found, plan.seeds(options.seed), command))
         finished(options.out)
     return 0
 

@@ -49,16 +49,18 @@ class CreditSection:
         name: Of the file.
         made: How it was made.
         verdict: In words.
+        columns: What the tables' columns say.
         head: Of the tables.
         tables: One for each budget.
         budgets: The legend: budgets in the order of the series.
         pictures: (environment, SVG).
-        notes: Environments that were refused or made smaller.
+        notes: How forked truth is known, environments that were refused or made smaller.
     """
 
     name: str
     made: str
     verdict: Sequence[str]
+    columns: str
     head: Sequence[str]
     tables: Sequence[CreditTable]
     budgets: Sequence[int]
@@ -103,15 +105,21 @@ def section_of(credit: CreditRecord, number: int) -> CreditSection:
         name=credit.name,
         made=masked(made),
         verdict=summary.verdict(parts),
-        head=summary.HEAD,
-        tables=[CreditTable(budget, summary.cells(parts, budget)) for budget in budgets],
+        columns=summary.COLUMNS,
+        head=(*summary.HEAD, *summary.COST_HEAD),
+        tables=[CreditTable(budget, _lines(parts, budget)) for budget in budgets],
         budgets=budgets,
         pictures=[
             (name, _picture(f"credit-{number}-{place}", name, parts[name]["rows"]))
             for place, name in enumerate(pictured)
         ],
-        notes=summary.not_measured(parts),
+        notes=(*summary.forked_truth(parts), *summary.not_measured(parts)),
     )
+
+
+def _lines(parts: dict[str, Any], budget: int) -> list[tuple[str, ...]]:
+    pairs = zip(summary.cells(parts, budget), summary.costs(parts, budget), strict=True)
+    return [(*cells, *costs) for cells, costs in pairs]
 
 
 def _picture(inner_name: str, env: str, rows: Sequence[dict[str, Any]]) -> str:

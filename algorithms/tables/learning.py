@@ -6,7 +6,8 @@ from typing import Any
 
 from ..bench.credit.environments import ENVIRONMENTS
 from ..bench.credit.estimators import ESTIMATORS, Estimator
-from ..bench.tabular_learning import cell_name, estimate
+from ..bench.credit.measures import student_interval
+from ..bench.tabular_learning import cell_name
 from .markdown import BENCHMARKS, made, read, table
 
 TABULAR = f"{BENCHMARKS}/learning/tabular.json"
@@ -96,7 +97,7 @@ def _seeds(cells: Sequence[Mapping[str, Any] | None], measure: str) -> str:
     run = [cell[measure]["mean"] for cell in cells if cell]
     if not run:
         return NOT_RUN
-    written = _spread(estimate(run), "z.2f") if len(run) > 1 else f"{run[0]:z.2f}"
+    written = _spread(student_interval(run), "z.2f") if len(run) > 1 else f"{run[0]:z.2f}"
     return written if len(run) == len(cells) else f"{written}, {len(run)} of {len(cells)} seeds"
 
 

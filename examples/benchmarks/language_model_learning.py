@@ -11,6 +11,7 @@ writes no results.
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from algorithms import support
 from algorithms.bench import learning
@@ -25,7 +26,9 @@ if "--smoke" in sys.argv:
         learning.TASKS["maze"], demonstrations=16, epochs=1, turn_budget=1, evaluations=4
     )
     cell = learning.Cell("maze", "grpo", 0)
-    print(learning.run_cell(cell, task, RUNS / "smoke")["return"])
+    with TemporaryDirectory() as folder:
+        found = learning.run_cell(cell, task, Path(folder))
+    print(f"grpo in the maze, {found['turns']} turns: return {found['return']['mean']:.0f}")
 else:
     command = "python examples/benchmarks/language_model_learning.py"
     learning.measure(RUNS, RESULT, list(learning.cells(names or learning.METHODS)), command)

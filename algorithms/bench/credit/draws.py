@@ -20,6 +20,7 @@ SEGMENTS, FORKS = 4, 2  # SPO-chain: segments of a mean episode, continuations a
 BRANCHES = 3  # SPO-tree: at the start and again half a mean episode later
 SIBLINGS = 4  # SLATE: next steps from each prefix, the one that is followed among them
 PILOT = 2000  # units played beforehand, to learn what one costs
+SEEDS = 3  # one after the other: samples are spread over them
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,15 @@ DRAWS: Mapping[str, Callable[[World, int, np.random.Generator], Sample]] = {
     "siblings with history": siblings_with_history,
 }
 """Every way of drawing: so many units from a world."""
+
+
+def chances(seed: int, samples: int) -> list[tuple[int, int]]:
+    """(seed, number) of each sample: they take turns on seed, seed + 1 and seed + 2.
+
+    >>> chances(7, 4)
+    [(7, 0), (8, 0), (9, 0), (7, 1)]
+    """
+    return [(seed + place % SEEDS, place // SEEDS) for place in range(samples)]
 
 
 def unit_costs(world: World, seed: int) -> dict[str, float]:

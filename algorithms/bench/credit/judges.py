@@ -167,13 +167,13 @@ def tempo(sample: Sample, scale: Scale) -> Floats:
 
 
 def phased(sample: Sample) -> Floats:
-    """`phase_factored`: taking the key is one phase and walking another, each with its rewards."""
+    """`phase_factored`: taking the key is one phase and walking another, each with its return.
+
+    Who tells the phases apart knows what each is for: what the door pays is the return of taking
+    the key, though it is paid on the walk.
+    """
     plays = sample.plays
-    firsts = plays.rewards_N[plays.starts_E]
-    earned = [
-        {"take": first, "walk": rest}
-        for first, rest in zip(firsts.tolist(), (plays.returns_E - firsts).tolist(), strict=True)
-    ]
+    earned = [{"take": paid, "walk": 0.0} for paid in plays.returns_E.tolist()]
     phases = [["take", *["walk"] * (turns - 1)] for turns in plays.turns_E.tolist()]
     return np.concatenate(phase_factored(earned, phases, sample.groups_E))
 

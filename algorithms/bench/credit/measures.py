@@ -1,4 +1,4 @@
-"""How far credit is from the truth: per sample, and over samples with 95 % bootstrap intervals.
+"""How far credit is from the truth: per sample, and over samples with 95 % intervals.
 
 Per sample, over the turns at which there was a choice: `rank` is Spearman's correlation of credit
 and true advantage (0 if the credit is constant); `sign` the share of true advantages beyond 5 % of
@@ -9,14 +9,20 @@ turn's words that were a choice. `token_rank` compares word by word with the tru
 word; turn-level credit counts for each word of the turn. `cosine` is that of the sample's gradient
 and the true one.
 
+Over samples, these have Student's intervals: with 12 samples a bootstrap's percentiles would hold
+the mean in 91 of 100 cases, not in 95. The others below have the bootstrap's.
+
 Over samples: `bias`, the length of the mean gradient's error, and `deviation`, the root of the
 gradient's variance, both over the length of the true gradient; `scaled_bias`, the bias that is left
 after the best single factor: the sine of the angle between the mean gradient and the true one. What
 chance adds to the mean of few samples is taken out of both.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +55,29 @@ def measure(sample: Sample, given: Floats) -> Measured:
     errors["token_rank"] = rank_correlation(credit.words_K[plays.chosen_K], truth_K[plays.chosen_K])
     errors["cosine"] = cosine(gradient, world.true_gradient)
     return Measured(errors, gradient)
+
+
+def measured(
+    samples: Sequence[Sample],
+    credit: Callable[[Sample], Floats],
+    judge: Callable[[Sample, Floats], Measured],
+    truth: Floats,
+    generator: np.random.Generator,
+) -> dict[str, Any]:
+    """What samples cost, and the errors that a judge finds in their credit; means over samples."""
+    found, seconds = list[Measured](), 0.0
+    for sample in samples:
+        began = time.perf_counter()
+        given = credit(sample)
+        seconds += time.perf_counter() - began
+        found.append(judge(sample, given))
+    return {
+        "samples": len(samples),
+        "turns": float(np.mean([sample.turns for sample in samples])),
+        "tokens": float(np.mean([sample.words for sample in samples])),
+        "seconds": seconds / len(samples),
+        **summary(found, truth, generator),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +151,7 @@ def summary(
     count = len(measured)
     picks = generator.integers(count, size=(RESAMPLES, count))
     found = {
-        name: _interval(float(values.mean()), values[picks].mean(axis=1))
+        name: student_interval(values)
         for name in PER_SAMPLE
         if len(values := _column(measured, name)) == count
     }
@@ -144,6 +173,28 @@ def _column(measured: Sequence[Measured], name: str) -> Floats:
 def _interval(mean: float, resampled: Floats) -> dict[str, float]:
     low, high = np.quantile(resampled, (0.025, 0.975))
     return {"mean": mean, "low": min(float(low), mean), "high": max(float(high), mean)}
+
+
+def student_interval(values: Sequence[float] | Floats) -> dict[str, float]:
+    """The mean of independent values with its 95 % interval: mean +- t * s / sqrt(n).
+
+    t is Student's quantile, by Abramowitz and Stegun's 26.7.5; from 3 values on it is right to 3 %.
+
+    >>> {name: round(value, 3) for name, value in student_interval([1.0, 2.0, 2.0, 3.0]).items()}
+    {'mean': 2.0, 'low': 0.71, 'high': 3.29}
+    """
+    given = np.asarray(values, dtype=np.float64)
+    mean, freedom, z = float(given.mean()), max(len(given) - 1, 1), NormalDist().inv_cdf(0.975)
+    student = (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+    squares = float(((given - mean) ** 2).sum())
+    # equal values differ from their mean by rounding
+    spread = (squares / freedom / len(given)) ** 0.5 if np.ptp(given) else 0.0
+    return {"mean": mean, "low": mean - student * spread, "high": mean + student * spread}
 
 
 def _of_means(gradients: Floats, truth: Floats, times: Floats) -> dict[str, Floats]:

@@ -1,7 +1,6 @@
 """Measures every estimator on every environment, at every budget, and keeps each part at once."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,12 +14,12 @@ from ..kept import Kept
 from . import draws
 from .environments import ENVIRONMENTS, SMALLER
 from .estimators import ESTIMATORS, Estimator
-from .measures import measure, summary
+from .measures import measure, measured
 from .speed import measure_speed
 from .textworld import measure_by_forking
 from .world import World, build, half_way
 
-BUDGETS = {8: 96, 64: 32, 512: 12}
+BUDGETS = {8: 96, 64: 33, 512: 12}
 """Budgets, as so many independent episodes, and how many samples are drawn at each."""
 FORKED, SPEED = "by forking", "speed"
 
@@ -40,6 +39,11 @@ class Plan:
     def parts(self) -> list[str]:
         """The parts, in the order in which they are measured."""
         return [*self.environments, *self.more]
+
+    def seeds(self, first: int) -> list[int]:
+        """The seeds over which the samples are spread."""
+        own = draws.chances(first, max(self.budgets.values()))
+        return list(dict.fromkeys(seed for seed, _ in own))
 
 
 def planned(names: Sequence[str], budgets: Sequence[int], samples: int) -> Plan:
@@ -72,7 +76,8 @@ def measure_all(
     """Measure every part; returns plain data, {part: what it gave}.
 
     Args:
-        seed: Of all chance; samples of one number are the same whatever else is measured.
+        seed: The first of three, over which the samples are spread; a sample is the same whatever
+            else is measured.
         file: Results so far are kept beside it and taken from there.
         advance: Called with the number of parts that are done.
         plan: What to measure.
@@ -122,6 +127,7 @@ def measure_environment(name: str, env: str, seed: int, plan: Plan) -> dict[str,
         "parameters": len(model.words.rows),
         "start_states": len(model.starts),
         "turns_per_episode": world.turns_per_episode,
+        "tokens_per_episode": _words_per_episode(world),
         "sharpness": sharpness,
         "returns": {
             "uniform": model.start_value(model.values(uniform)[0]),
@@ -135,6 +141,11 @@ def measure_environment(name: str, env: str, seed: int, plan: Plan) -> dict[str,
         for row in _rows(name, world, plan.estimators, costs, budget, samples, seed)
     ]
     return {**facts, "rows": rows}
+
+
+def _words_per_episode(world: World) -> float:
+    taken_O = world.visits_I[world.situations_O] * world.chances_O
+    return float(taken_O @ world.words.lengths[world.actions_O])
 
 
 def _rows(
@@ -160,38 +171,23 @@ def _rows(
             continue
         drawn = [
             draws.DRAWS[draw](
-                world, units, np.random.default_rng((seed, budget, number, *draw.encode()))
+                world, units, np.random.default_rng((own, budget, number, *draw.encode()))
             )
-            for number in range(samples)
+            for own, number in draws.chances(seed, samples)
         ]
         for one in mine:
             found[one.name] = {
                 **_named(one, budget),
                 "units": units,
-                **_measured(world, one, drawn, np.random.default_rng((seed, budget))),
+                **measured(
+                    drawn,
+                    one.credit,
+                    measure,
+                    world.true_gradient,
+                    np.random.default_rng((seed, budget)),
+                ),
             }
     return [found[estimator.name] for estimator in estimators]
-
-
-def _measured(
-    world: World,
-    estimator: Estimator,
-    drawn: Sequence[draws.Sample],
-    generator: np.random.Generator,
-) -> dict[str, Any]:
-    measured, seconds = [], 0.0
-    for sample in drawn:
-        began = time.perf_counter()
-        given = estimator.credit(sample)
-        seconds += time.perf_counter() - began
-        measured.append(measure(sample, given))
-    return {
-        "samples": len(drawn),
-        "turns": float(np.mean([sample.turns for sample in drawn])),
-        "tokens": float(np.mean([sample.words for sample in drawn])),
-        "seconds": seconds / len(drawn),
-        **summary(measured, world.true_gradient, generator),
-    }
 
 
 def _named(estimator: Estimator, budget: int) -> dict[str, Any]:
@@ -204,7 +200,7 @@ def _named(estimator: Estimator, budget: int) -> dict[str, Any]:
     }
 
 
-def record(parts: Mapping[str, Any], seed: int, command: Sequence[str]) -> str:
+def record(parts: Mapping[str, Any], seeds: Sequence[int], command: Sequence[str]) -> str:
     """Results with where they come from, as JSON."""
     whole = {
         "benchmark": "credit",
@@ -213,7 +209,7 @@ def record(parts: Mapping[str, Any], seed: int, command: Sequence[str]) -> str:
         "commit": provenance.commit(),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
-        "seeds": [seed],
+        "seeds": list(seeds),
         "parts": parts,
     }
     return compact(_rounded(whole)) + "\n"

@@ -9,7 +9,7 @@ episodes, beside those of a whole iteration.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -63,10 +63,8 @@ def _works(seed: int, episodes: int, turns: int) -> dict[str, tuple[str, Callabl
     rewards_ET = list(chance.random((episodes, turns)) < 0.1)
     rewards_ET = [row.astype(np.float64) for row in rewards_ET]
     values_ET = list(chance.random((episodes, turns)))
-    values_ETL = [list(values) for values in chance.random((episodes, turns, WORDS))]
     keys_ET = chance.integers(200, size=(episodes, turns)).tolist()
     paths_ET = chance.integers(3, size=(episodes, turns)).tolist()
-    macros_TL = ngram_macros([WORDS] * turns, 2)
     groups = (np.arange(episodes) // GROUP).tolist()
     lengths = [turns] * episodes
     wins_E = (chance.random(episodes) < 0.5).astype(np.float64)
@@ -79,9 +77,6 @@ def _works(seed: int, episodes: int, turns: int) -> dict[str, tuple[str, Callabl
         ([-1], np.zeros(len(leaves) // 4, int), 1 + np.arange(len(leaves)) % (len(leaves) // 4))
     )
     siblings = (np.arange(len(leaves)) // 4).tolist()
-
-    def each(gae: Callable[[Any, Any], object], values: list[Any]) -> Callable[[], object]:
-        return lambda: [gae(r, v) for r, v in zip(rewards_ET, values, strict=True)]
 
     def spread(judge: Callable[[], Any]) -> Callable[[], object]:
         return lambda: credit.spread(judge(), lengths)
@@ -104,7 +99,22 @@ def _works(seed: int, episodes: int, turns: int) -> dict[str, tuple[str, Callabl
         "segment_tree": lambda: segment_tree(branches, parents),
         "sibling_relative": lambda: sibling_relative(leaves, siblings),
     }
-    critic = {
+    found = {name: ("no model", work) for name, work in free.items()}
+    critic = _critics(rewards_ET, turns, chance)
+    return found | {name: ("a critic's values", work) for name, work in critic.items()}
+
+
+def _critics(
+    rewards_ET: Sequence[Any], turns: int, chance: np.random.Generator
+) -> dict[str, Callable[[], object]]:
+    values_ET = list(chance.random((len(rewards_ET), turns)))
+    values_ETL = [list(values) for values in chance.random((len(rewards_ET), turns, WORDS))]
+    macros_TL = ngram_macros([WORDS] * turns, 2)
+
+    def each(gae: Callable[[Any, Any], object], values: list[Any]) -> Callable[[], object]:
+        return lambda: [gae(r, v) for r, v in zip(rewards_ET, values, strict=True)]
+
+    return {
         "gae": each(lambda r, v: credit.gae(r, v, 0.95, 0.9), values_ET),
         "token_gae": each(lambda r, v: credit.token_gae(r, v, 0.95, 0.9), values_ETL),
         "action_decomposition_gae": each(
@@ -118,8 +128,6 @@ def _works(seed: int, episodes: int, turns: int) -> dict[str, tuple[str, Callabl
             lambda r, v: macro_action_gae(r, v, macros_TL, 1.0, 0.95), values_ETL
         ),
     }
-    found = {name: ("no model", work) for name, work in free.items()}
-    return found | {name: ("a critic's values", work) for name, work in critic.items()}
 
 
 def training_shares(
@@ -138,7 +146,7 @@ def training_shares(
     from ... import grpo, turn_ppo
     from ...behaviour_cloning import TinyConfig
     from ..engine import quietly
-    from ..phases import imitator, phases
+    from ..phases import imitator
 
     given: dict[str, Any] = {"seed": seed, "iterations": iterations, "max_new_tokens": 8}
     given |= {"max_turns": MOST_TURNS, "save_every": iterations}
@@ -155,21 +163,23 @@ def training_shares(
         }
         turn_ppo.train(ENV, start, Path(folder) / "turn_ppo", ppo)
         grpo.train(ENV, start, Path(folder) / "grpo", group)
-        rows: list[dict[str, Any]] = []
-        for name, work in pure.items():
-            text = (Path(folder) / name / "metrics.jsonl").read_text(encoding="utf-8")
-            lines = [json.loads(line) for line in text.splitlines()]
-            whole = (lines[-1]["time"] - lines[0]["time"]) / max(len(lines) - 1, 1)
-            seconds = min(_seconds(work) for _ in range(REPEATS))
-            rows.append(
-                {
-                    "algorithm": name,
-                    "episodes": episodes,
-                    "turns": sum(len(episode.turns) for episode in played),
-                    "credit_seconds": seconds,
-                    "iteration_seconds": whole,
-                    "share": seconds / whole,
-                    "phases": phases(lines[1:]),
-                }
-            )
-    return rows
+        counts = {"episodes": episodes, "turns": sum(len(episode.turns) for episode in played)}
+        return [
+            {"algorithm": name, **counts, **_share(Path(folder) / name, work)}
+            for name, work in pure.items()
+        ]
+
+
+def _share(run: Path, work: Callable[[], object]) -> dict[str, Any]:
+    from ..phases import phases
+
+    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    whole = (lines[-1]["time"] - lines[0]["time"]) / max(len(lines) - 1, 1)
+    seconds = min(_seconds(work) for _ in range(REPEATS))
+    return {
+        "credit_seconds": seconds,
+        "iteration_seconds": whole,
+        "share": seconds / whole,
+        "phases": phases(lines[1:]),
+    }

@@ -3,12 +3,14 @@
 The policy draws uniformly from the admissible commands. The true advantage of action a in state s
 after t turns is r + V_{t+1}(s') - V_t(s), each V being the mean return of continuations that
 `agents.branching` forks there; the game itself has no chance, so every V is asked for once, and its
-standard error says how well the truth is known. Left out, and said so in the rows: estimators that
+standard error says how well the truth is known; the rows' intervals are over samples, and take the
+truth as it was found. Left out, and said so in the rows: estimators that
 need forks of their own, greedy plays or exact values, and the gradient, whose truth nobody knows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,18 +22,20 @@ from agents.rollout import collect
 from agents.tabular import TabularSoftmaxPolicy, state_of
 from lmenvs.types import Action, Episode
 
-from .draws import GROUP, Sample, remembering, whole
+from .draws import GROUP, SEEDS, Sample, chances, remembering, whole
 from .estimators import Estimator
-from .measures import Measured, against_truth, summary, turn_credit
+from .measures import Measured, against_truth, measured, turn_credit
 from .plays import Plays, some
 from .words import Floats, spelled
 from .world import Model, World
 
 ENV = "lmenvs/TextWorldCoinCollector-v0?level=103&games=4"
-BUDGETS = {8: 64, 64: 16, 512: 4}
+BUDGETS = {8: 66, 64: 18, 512: 6}  # as many samples of each seed
 FORKS = 1000
 Situation = tuple[str, int]
 """A state's key and the turn."""
+Pool = tuple[str, int]
+"""What was played, and with which seed."""
 
 
 class _Watching:
@@ -98,22 +102,14 @@ def measure_by_forking(
 ) -> dict[str, Any]:
     """One row for each estimator and budget, and how well the truth is known."""
     policy = _Watching()
-    count = max(budget * samples for budget, samples in budgets.items())
-    chance = np.random.default_rng(seed)
-    pools = {
-        "groups": collect(
-            env, policy, _seeds(chance, count // GROUP), group_size=GROUP, policy_seed=seed
-        ),
-        "episodes": collect(env, policy, _seeds(chance, count), policy_seed=seed),
-        "past": collect(env, policy, _seeds(chance, count), policy_seed=seed),
-    }
+    pools = _played(env, policy, seed, budgets)
     everything = [episode for pool in pools.values() for episode in pool]
-    known = forked_values(env, policy, everything, forks, seed + 1)
+    known = forked_values(env, policy, everything, forks, seed + SEEDS)
     plays = _seen(everything, policy.options)
     pairs = np.array([known.advantage(e, t) for e in everything for t in range(len(e.turns))])
     edges = np.cumsum([0, *map(len, pools.values())])
     places = dict(zip(pools, pairwise(edges), strict=True))
-    whole_pools = {name: some(plays, np.arange(*ends)) for name, ends in places.items()}
+    whole_pools = {pool: some(plays, np.arange(*ends)) for pool, ends in places.items()}
     truth_O = np.full(len(plays.world.chances_O), np.nan)
     truth_O[plays.options_N] = pairs[:, 0]
     distinct = np.unique(plays.options_N, return_index=True)[1]
@@ -141,15 +137,29 @@ def measure_by_forking(
     }
 
 
-def _seeds(chance: np.random.Generator, count: int) -> list[int]:
-    return chance.choice(2**31, count, replace=False).tolist()
+def _played(
+    env: str, policy: Any, seed: int, budgets: Mapping[int, int]
+) -> dict[Pool, list[Episode]]:
+    """All that samples are taken from: enough of every kind with each of the seeds."""
+    pools = dict[Pool, list[Episode]]()
+    for own in sorted({own for count in budgets.values() for own, _ in chances(seed, count)}):
+        mine = {
+            budget: sum(used == own for used, _ in chances(seed, samples))
+            for budget, samples in budgets.items()
+        }
+        count = max(budget * samples for budget, samples in mine.items())
+        chance = np.random.default_rng(own)
+        for kind, size in (("groups", GROUP), ("episodes", 1), ("past", 1)):
+            tasks = chance.choice(2**31, count // size, replace=False).tolist()
+            pools[kind, own] = collect(env, policy, tasks, group_size=size, policy_seed=own)
+    return pools
 
 
 def _row(
     one: Estimator,
     budget: int,
     samples: int,
-    pools: Mapping[str, Plays],
+    pools: Mapping[Pool, Plays],
     truth_O: Floats,
     seed: int,
 ) -> dict[str, Any]:
@@ -158,27 +168,28 @@ def _row(
         return {**named, "not_run": f"{one.needs}: not made in the forked game"}
     if one.only:
         return {**named, "not_run": "the task has no phases"}
-    measured, cost = list[Measured](), list[int]()
-    for number in range(samples):
-        sample = _sample(one.draw, budget, number, pools)
-        credit = turn_credit(sample.plays, one.credit(sample))
-        truth_N = truth_O[sample.plays.options_N]
-        errors = against_truth(credit.turns_N[credit.chosen_N], truth_N[credit.chosen_N])
-        measured.append(Measured(errors, np.zeros(0)))
-        cost.append(sample.turns)
-    found = summary(measured, np.zeros(0), np.random.default_rng((seed, budget)))
-    return {**named, "samples": samples, "turns": float(np.mean(cost)), **found}
+    drawn = [
+        _sample(one.draw, budget, own, number, pools) for own, number in chances(seed, samples)
+    ]
+    judge, chance = partial(_judged, truth_O=truth_O), np.random.default_rng((seed, budget))
+    return {**named, **measured(drawn, one.credit, judge, np.zeros(0), chance)}
 
 
-def _sample(draw: str, budget: int, number: int, pools: Mapping[str, Plays]) -> Sample:
+def _judged(sample: Sample, given: Floats, truth_O: Floats) -> Measured:
+    credit, truth_N = turn_credit(sample.plays, given), truth_O[sample.plays.options_N]
+    errors = against_truth(credit.turns_N[credit.chosen_N], truth_N[credit.chosen_N])
+    return Measured(errors, np.zeros(0))
+
+
+def _sample(draw: str, budget: int, own: int, number: int, pools: Mapping[Pool, Plays]) -> Sample:
     size = GROUP if draw == "groups" else 1
     count = budget // 2 if draw == "with history" else budget
     chosen = np.arange(count) + number * count
-    plays = some(pools["groups" if draw == "groups" else "episodes"], chosen)
+    plays = some(pools["groups" if draw == "groups" else "episodes", own], chosen)
     sample = whole(plays, plays.states_N[plays.starts_E], size)
     if draw != "with history":
         return sample
-    past = some(pools["past"], chosen)
+    past = some(pools["past", own], chosen)
     return remembering(sample, whole(past, past.states_N[past.starts_E]))
 
 

@@ -10,6 +10,7 @@ from algorithms.bench.credit.measures import (
     against_truth,
     measure,
     rank_correlation,
+    student_interval,
     summary,
     turn_credit,
 )
@@ -75,6 +76,7 @@ def test_a_trees_leaf_has_the_return_of_the_whole_way_to_it(world):
 def test_a_critic_is_the_mean_return_after_each_prefix_and_the_mean_of_all_elsewhere(world):
     sample = draws.with_history(world, 3, chance(6))
     past, values = sample.history, sample.critic(1.0, 1.0)
+    assert past is not None
     to_go = [np.cumsum(row[::-1])[::-1] for row in past.per_episode(past.rewards_N)]
     returns_N = np.concatenate(to_go)
     roots = world.words.first_row[past.states_N]
@@ -141,6 +143,17 @@ def test_credit_of_a_turn_is_the_mean_over_the_words_that_were_a_choice(world):
     assert turn_credit(plays, np.ones(plays.turns)).words_K.tolist() == [1.0] * plays.words
 
 
+def test_f_grpo_credits_the_phase_that_the_door_pays():
+    model = build("lmenvs/DelayedKey-v0")
+    world = World(model, half_way(model)[0])
+    sample = draws.groups(world, 8, chance(13))
+    given = BY_NAME["F-GRPO"].credit(sample)
+    walks = np.ones(sample.plays.turns, dtype=bool)
+    walks[sample.plays.starts_E] = False
+    assert (given[walks] == 0.0).all(), "no step of the walk changes anything"
+    assert measure(sample, given).errors["rank"] > 0.9
+
+
 def test_credit_of_another_length_is_refused(world):
     plays = draws.episodes(world, 2, chance(9)).plays
     with pytest.raises(ValueError, match="credit must give one per turn or one per word"):
@@ -163,6 +176,19 @@ def test_a_shortened_gradient_is_biased_but_not_after_scaling():
     assert found["scaled_bias"]["mean"] == pytest.approx(0.0, abs=1e-7)
     turned = summary([Measured({}, np.array([1.0, 1.0]))] * 3, truth, chance(11))
     assert turned["scaled_bias"]["mean"] == pytest.approx(0.5**0.5), "the sine of 45 degrees"
+
+
+@pytest.mark.parametrize("count", [3, 5, 12])
+def test_the_interval_of_few_samples_holds_the_true_mean_in_95_of_100_cases(count):
+    held = 0
+    for values in chance(14, count).standard_normal((2000, count)):
+        found = student_interval(values)
+        held += found["low"] <= 0.0 <= found["high"]
+    assert 0.94 <= held / 2000 <= 0.96
+
+
+def test_equal_values_leave_no_interval():
+    assert student_interval([0.1, 0.1, 0.1])["high"] == student_interval([0.1] * 3)["low"]
 
 
 def test_an_interval_holds_its_mean_and_is_a_point_without_spread():

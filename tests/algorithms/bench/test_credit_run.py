@@ -9,6 +9,7 @@ from agents.rollout import collect
 from agents.tabular import TabularSoftmaxPolicy
 from algorithms import cli, report, tables
 from algorithms.bench.credit import run, summary
+from algorithms.bench.credit.environments import ENVIRONMENTS
 from algorithms.bench.credit.estimators import ESTIMATORS
 from algorithms.bench.credit.speed import measure_speed
 from algorithms.bench.credit.textworld import forked_values, measure_by_forking
@@ -29,7 +30,7 @@ def measured(tmp_path_factory):
 
 def test_the_file_has_a_row_for_each_estimator_and_budget_and_says_how_it_was_made(measured):
     record = json.loads(measured.read_text())
-    assert record["benchmark"] == "credit" and record["seeds"] == [0]
+    assert record["benchmark"] == "credit" and record["seeds"] == [0, 1, 2]
     assert {"command", "commit", "machine", "versions", "date"} <= record.keys()
     assert list(record["parts"]) == ["Microwave", "StopOrContinue"]
     for found in record["parts"].values():
@@ -116,24 +117,72 @@ def test_the_summary_is_the_mean_over_environments(measured):
     assert cells["environments"] == "2 of 2"
 
 
-def test_better_and_worse_are_intervals_that_do_not_meet():
-    def row(name, low, high):
-        shares = {"kind": "method", "needs": "", "budget": 8, "seconds": 1.0, "turns": 1000.0}
-        return {"estimator": name, **shares, "cosine": {"mean": low, "low": low, "high": high}}
+def _row(name, low, high, spent=1000.0):
+    """A row with an interval of the cosine."""
+    shares = {"kind": "method", "needs": "", "budget": 8, "seconds": 1.0, "turns": spent}
+    cosine = {"mean": (low + high) / 2, "low": low, "high": high}
+    return {"estimator": name, **shares, "tokens": 3 * spent, "cosine": cosine}
 
-    rows = [row("RLOO", 0.4, 0.6), row("a", 0.7, 0.8), row("b", 0.1, 0.3), row("c", 0.5, 0.9)]
-    parts = {"X": {"returns": {}, "smaller": "", "rows": rows}}
-    assert [(r.better, r.worse) for r in summary.overall(parts, 8)] == [
-        (0, 0),
-        (1, 0),
-        (0, 1),
-        (0, 0),
+
+def _parts(rows, names="XYZ"):
+    """Environments with the same rows."""
+    facts = {"returns": {}, "smaller": "", "turns_per_episode": 100.0, "tokens_per_episode": 400.0}
+    return {name: {**facts, "rows": rows} for name in names}
+
+
+ROWS = [_row("RLOO", 0.4, 0.6), _row("a", 0.7, 0.8), _row("b", 0.1, 0.3), _row("c", 0.5, 0.8)]
+
+
+def test_better_and_worse_are_intervals_that_do_not_meet():
+    found = summary.overall(_parts(ROWS, "XY"), 8)
+    assert [(row.better, row.worse) for row in found] == [
+        ([], []),
+        (["X", "Y"], []),
+        ([], ["X", "Y"]),
+        ([], []),
     ]
+
+
+def test_the_verdict_says_who_earns_the_cost_and_where_not():
+    parts = _parts(ROWS) | _parts([ROWS[0], _row("a", 0.1, 0.2)], "W")
     told = summary.verdict(parts)
-    assert told[1].endswith("(surely better / surely worse, of 1 environments): a (1 / 0).")
-    assert told[2] == "These do not earn it: b (0 / 1)."
-    assert told[3] == "As often better as worse, or no different: c (0 / 0)."
-    assert told[4] == "First in each environment, at that cost: a on X."
+    assert told[1].endswith("(better / worse, of 4 environments): a (3 / 1: W).")
+    assert told[2] == "These do not earn it: b (0 / 3)."
+    assert told[3].endswith("worse in as many: c (0 / 0).")
+    assert "of these 10 comparisons, 0.1 would come out so by chance if all were equal" in told[4]
+    assert told[5] == "First in each environment, at that cost: a on X, Y, Z; RLOO on W."
+    assert told[6] == "Its interval lies above those of all other methods on: W."
+
+
+def test_a_lead_of_one_environment_is_no_verdict():
+    told = summary.verdict(_parts(ROWS, "X"))
+    assert told[1].endswith(": none.") and told[2].endswith(": none.")
+    assert told[3].endswith("worse in as many: a (1 / 0), b (0 / 1), c (0 / 0).")
+
+
+def test_luck_seldom_gives_any_of_the_equal_methods_a_lead_that_counts():
+    lead = np.array([1.0])  # the chances of a lead of -n to n after n environments
+    for _ in ENVIRONMENTS:
+        one_sided = summary.BY_CHANCE / 2
+        lead = np.convolve(lead, [one_sided, 1 - 2 * one_sided, one_sided])
+    counts = np.abs(np.arange(len(lead)) - len(lead) // 2) >= summary.LEAD
+    methods = sum(one.kind == "method" and one.name != "RLOO" for one in ESTIMATORS)
+    assert 1 - (1 - lead[counts].sum()) ** methods < 0.05
+
+
+def test_costs_are_told_as_shares_of_what_the_budgets_episodes_take():
+    # 8 episodes take 800 turns and 3200 tokens
+    lines = summary.costs(_parts([_row("a", 0.4, 0.6, spent=600.0)]), 8)
+    assert lines == [("", "", "75 %", "56 %", f"{1000 / 0.6:.2g}")]
+    nothing = {"estimator": "a", "kind": "method", "needs": "", "budget": 8, "not_run": "why"}
+    assert summary.costs(_parts([nothing]), 8) == [("not run",) * len(summary.COST_HEAD)]
+
+
+def test_what_episodes_cost_in_turns_and_tokens_is_what_sampled_ones_cost():
+    found = run.measure_environment("Microwave", MICROWAVE, 0, run.Plan(budgets={512: 3}))
+    row = next(row for row in found["rows"] if row["estimator"] == "Monte Carlo")
+    assert row["turns"] / 512 == pytest.approx(found["turns_per_episode"], rel=0.05)
+    assert row["tokens"] / 512 == pytest.approx(found["tokens_per_episode"], rel=0.05)
 
 
 def test_the_tables_have_the_numbers_of_the_file(measured, tmp_path):
@@ -159,8 +208,9 @@ def test_the_report_draws_each_environment_and_prints_the_summary(measured, tmp_
     assert page.count("GRPO, blend .5") >= 2 + 2, "in both pictures and both tables"
     assert "F-GRPO: not run" in page
     assert all(f"<p>{sentence}</p>" in page for sentence in summary.verdict(parts))
-    for cells in summary.cells(parts, 64):
-        assert f'<th scope="row">{cells[0]}</th><td>{cells[1]}</td><td>{cells[2]}</td>' in page
+    for cells, costs in zip(summary.cells(parts, 64), summary.costs(parts, 64), strict=True):
+        line = "".join(f"<td>{cell}</td>" for cell in (*cells[1:], *costs))
+        assert f'<th scope="row">{cells[0]}</th>{line}' in page
 
 
 def test_a_folder_with_the_file_is_as_good_as_the_file(measured, tmp_path):
@@ -206,9 +256,19 @@ def test_a_game_without_a_model_is_judged_by_forks_and_says_what_it_left_out():
     assert list(rows) == NAMES
     assert rows["turn GAE, lambda 0"]["rank"]["mean"] > rows["RLOO"]["rank"]["mean"]
     assert "cosine" not in rows["RLOO"]
+    assert rows["RLOO"]["tokens"] > rows["RLOO"]["turns"] == 16 * 3, "3 turns an episode"
     assert rows["SPO-chain"]["not_run"] == "forks: not made in the forked game"
     assert len(found["truth"]["turns"]) == found["turns_judged"]
     assert all(turn["low"] <= turn["advantage"] <= turn["high"] for turn in found["truth"]["turns"])
+
+
+def test_the_page_says_how_well_forked_truth_is_known(tmp_path):
+    forked = measure_by_forking(0, ESTIMATORS, "lmenvs/DelayedKey-v0?delay=2", {16: 3}, 50)
+    (told,) = summary.forked_truth({"by forking": forked})
+    assert f"standard error of {forked['truth']['standard_error']:.3f}" in told
+    (tmp_path / "credit.json").write_text(run.record({"by forking": forked}, [0, 1, 2], ["x"]))
+    page = report.build([tmp_path], tmp_path / "page.html").read_text()
+    assert told in page and "<summary>by forking</summary>" in page
 
 
 def test_the_speed_part_times_every_function_it_names():
