@@ -48,10 +48,7 @@ _WHAT = (
     "number the file says with all intervals"
 )
 _NOTE = (
-    "*Rank* is Spearman's correlation of the turns' credit and their true advantages, *sign* the "
-    "share of right signs, *error* the mean squared error after the best scale (crediting nothing "
-    "scores 1), *angle* that of the mean gradient to the true one, *cosine* that of one gradient "
-    "to the true one, *better / worse* the number of environments in which the cosine's 95 % "
+    f"{summary.COLUMNS} *Better / worse* counts the environments in which the cosine's 95 % "
     f"interval lies above or below that of {summary.REFERENCE}. Oracles see exact values, foils "
     "are known mistakes. Groups are 8 of one task, so they meet an eighth of the tasks that "
     f"independent episodes meet. SPO-chain cuts a mean episode into {draws.SEGMENTS} segments with "
@@ -68,14 +65,20 @@ def _estimators(parts: Mapping[str, Any]) -> str:
         budget: {row.name: row for row in summary.overall(parts, budget)} for budget in budgets
     }
     rows = []
-    for cells, row in zip(summary.cells(parts, middle), by_budget[middle].values(), strict=True):
+    lines = zip(
+        summary.cells(parts, middle),
+        summary.costs(parts, middle),
+        by_budget[middle].values(),
+        strict=True,
+    )
+    for cells, costs, row in lines:
         name, needs, rank, sign, error, _, angle, _, against, ran = cells
         cosines = [by_budget[budget][row.name].means.get("cosine") for budget in budgets]
         shown = ["not run" if cosine is None else f"{cosine:.2f}" for cosine in cosines]
-        rows.append((name, needs, rank, sign, error, angle, *shown, against, ran))
-    head = ("estimator", "needs", f"rank, {middle}", "sign", "error", "angle")
+        rows.append((name, needs, rank, sign, error, angle, *shown, against, ran, *costs))
+    head = ("estimator", "needs", f"rank, {middle}", "sign", "error", "angle of bias")
     cosine_head = [f"cosine, {budget}" for budget in budgets]
-    return table((*head, *cosine_head, "better / worse", "environments"), rows)
+    return table((*head, *cosine_head, "better / worse", "environments", *summary.COST_HEAD), rows)
 
 
 def _forked(found: Mapping[str, Any] | None) -> str:
@@ -87,12 +90,9 @@ def _forked(found: Mapping[str, Any] | None) -> str:
     named = ", ".join(
         f"{r['estimator']} ({r['rank']['mean']:.2f})" for r in (*first[:3], first[-1])
     )
-    truth = found["truth"]
     return (
-        f"On `{found['env']}`, which has no model, the truth comes from {found['forks']} forked "
-        f"rollouts at each of {found['situations']} situations (standard error "
-        f"{truth['standard_error']:.3f}, advantages are {truth['root_mean_square']:.3f} large). "
-        f"Rank correlation at the cost of {most} episodes, the best three and the last: {named}."
+        f"{' '.join(summary.forked_truth({'forked': found}))}. On `{found['env']}`, rank "
+        f"correlation at the cost of {most} episodes, the best three and the last: {named}."
     )
 
 
