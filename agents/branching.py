@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lmenvs.core import Snapshot
 from lmenvs.types import Episode
 
+from .faults import Faults
 from .making import make_policy
-from .playing import replay
+from .playing import CannotReplay, replay
 from .protocols import Policy
-from .rollout import play
+from .rollout import Crash, play
 from .sources import EnvLike, EnvSource, open_source
 from .starts import Limits, OnEpisode, Start, Worker, version_suffix
 
 __all__ = ["branch", "retry"]
+
+Saved = Mapping[int, Snapshot]  # by turn the state before it
 
 
 def branch(
@@ -34,6 +37,8 @@ def branch(
     env_workers: int = 0,
     worker: Worker = "process",
     step_timeout: float | None = None,
+    crashes: list[Crash] | None = None,
+    allowed: int | None = None,
 ) -> list[Episode]:
     """Play k continuations from chosen turns, in the order (episode, turn, continuation).
 
@@ -59,6 +64,12 @@ def branch(
         env_workers: See `Limits`; replaying is done in this process.
         worker: See `Limits`.
         step_timeout: See `Limits`.
+        crashes: As in `rollout.collect`. An episode that breaks while it is played again is a
+            crash too, and gives no continuation.
+        allowed: How many may break; None is half of them.
+
+    Raises:
+        RuntimeError: where `crashes` is given and more broke.
     """
     if k < 1:
         raise ValueError(f"k={k} continuations; expected at least 1")
@@ -69,9 +80,10 @@ def branch(
     suffix = version_suffix(policy.version, policy_seed)
     known = {episode.id: episode for episode in ancestors}
 
-    def starts_from(source: EnvSource, episode: Episode) -> list[Start]:
-        chosen = list(turns(episode) if callable(turns) else turns)
-        saved = _replayed(source, episode, chosen, known)
+    def chosen(episode: Episode) -> list[int]:
+        return list(turns(episode) if callable(turns) else turns)
+
+    def starts_from(episode: Episode, at: Sequence[int], saved: Saved) -> list[Start]:
         return [
             Start(
                 id=f"{episode.id}/{turn}.{number}{suffix}",
@@ -84,11 +96,11 @@ def branch(
                 parent=(episode.id, turn),
                 attempt=episode.attempt,
             )
-            for turn in chosen
+            for turn in at
             for number in range(first, first + k)
         ]
 
-    return _continue(env, policy, episodes, starts_from, limits)
+    return _continue(env, policy, episodes, chosen, known, starts_from, limits, crashes, allowed)
 
 
 def retry(
@@ -136,7 +148,7 @@ def retry(
     suffix = version_suffix(policy.version, policy_seed)
     known = {episode.id: episode for episode in ancestors}
 
-    def starts_from(source: EnvSource, episode: Episode) -> list[Start]:
+    def starts_from(episode: Episode, at: Sequence[int], saved: Saved) -> list[Start]:
         attempt = episode.attempt + 1
         lesson = reflect(episode) if reflect is not None else ""
         told = f"{episode.instructions}\n\n{lesson}" if lesson else episode.instructions
@@ -146,7 +158,7 @@ def retry(
                 seed=episode.seed,
                 noise=_fresh_noise(episode, turn, f"attempt {attempt}"),
                 group=episode.group or episode.id,
-                snapshot=_replayed(source, episode, [turn], known)[turn],
+                snapshot=saved[turn],
                 earlier=episode.turns[:turn],
                 instructions=told,
                 parent=(episode.id, turn),
@@ -155,15 +167,19 @@ def retry(
             )
         ]
 
-    return _continue(env, policy, episodes, starts_from, limits)
+    return _continue(env, policy, episodes, lambda _: [turn], known, starts_from, limits)
 
 
 def _continue(
     env: EnvLike,
     policy: Policy,
     episodes: Episode | Sequence[Episode],
-    starts_from: Callable[[EnvSource, Episode], list[Start]],
+    chosen: Callable[[Episode], Sequence[int]],
+    known: Mapping[str, Episode],
+    starts_from: Callable[[Episode, Sequence[int], Saved], list[Start]],
     limits: Limits,
+    crashes: list[Crash] | None = None,
+    allowed: int | None = None,
 ) -> list[Episode]:
     given = [episodes] if isinstance(episodes, Episode) else list(episodes)
     splits = {episode.split for episode in given}
@@ -174,8 +190,18 @@ def _continue(
     source = open_source(env)
     if splits and source.split not in splits:
         source = open_source(env, splits.pop())
-    starts = [start for episode in given for start in starts_from(source, episode)]
-    return [episode for episode in play(source, policy, starts, limits) if episode is not None]
+    half = len(given) // 2 if allowed is None else allowed
+    faults, starts = Faults(source.label, crashes, half), list[Start]()
+    for episode in given:
+        at, saved = chosen(episode), None
+        if at:
+            with faults.replaying(episode):
+                saved = _replayed(source, episode, at, known)
+        if saved is not None:
+            starts += starts_from(episode, at, saved)
+    half = len(starts) // 2 if allowed is None else allowed
+    played = play(source, policy, starts, limits, crashes, allowed=half)
+    return [episode for episode in played if episode is not None]
 
 
 def _replayed(
@@ -185,7 +211,7 @@ def _replayed(
     last = len(episode.turns) - (0 if episode.truncated else 1)
     beyond = [turn for turn in turns if not 0 <= turn <= last]
     if beyond:
-        raise ValueError(
+        raise CannotReplay(
             f"episode {episode.id}: turn {beyond[0]} to go on from; expected 0 to {last}"
         )
     forks: dict[int, int] = {}
@@ -195,7 +221,7 @@ def _replayed(
         if turn < earliest:  # an ancestor's fork at a later turn lies on a way not taken
             forks[turn], earliest = young.noise, turn
         if name not in known:
-            raise ValueError(
+            raise CannotReplay(
                 f"episode {episode.id} goes back to {name}, whose chance it needs to replay; "
                 "pass that episode in ancestors="
             )

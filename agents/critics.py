@@ -40,6 +40,8 @@ class TurnCritic(nn.Module):
         self.value_head = _head(width, values)
         self.action_value_head = _head(width, action_values) if action_values else None
         self.token_value_head = _head(width, token_values) if token_values else None
+        # heads are drawn on the CPU, so that every device begins with the same ones
+        self.to(model.device)
 
     def encode(
         self, ids: Tensor, lengths: Tensor | None = None, *, checkpointing: bool = False

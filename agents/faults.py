@@ -3,7 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 
+from lmenvs.types import Episode
+
 from .evaluation import Crash
+from .playing import CannotReplay
 from .slots import Slot
 from .starts import Start
 
@@ -46,6 +49,20 @@ class Faults:
                 self._hung[start.seed] = error
             self._record(start, turn, f"{type(error).__name__}: {error}", error)
 
+    @contextlib.contextmanager
+    def replaying(self, episode: Episode) -> Iterator[None]:
+        """The same while an episode is played again, from which others are to begin."""
+        try:
+            yield
+        except (ImportError, CannotReplay):  # the user's to mend
+            raise
+        except Exception as error:
+            if self._crashes is None:
+                error.add_note(f"while {episode.id} was played again")
+                raise
+            line = f"played again: {type(error).__name__}: {error}"
+            self._record(episode, len(episode.turns), line, error)
+
     def quarantined(self, start: Start) -> bool:
         """Whether an episode of this seed hung before; it then counts as one more crash."""
         cause = self._hung.get(start.seed)
@@ -54,7 +71,7 @@ class Faults:
             self._record(start, 0, line, cause)
         return cause is not None
 
-    def _record(self, start: Start, turn: int, line: str, cause: Exception) -> None:
+    def _record(self, start: Start | Episode, turn: int, line: str, cause: Exception) -> None:
         assert self._crashes is not None
         crash = Crash(self._label, start.seed, start.noise, turn, line, cause)
         self._crashes.append(crash)

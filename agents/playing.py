@@ -42,6 +42,10 @@ class Reply:
     state_key: str | None
 
 
+class CannotReplay(ValueError):
+    """An episode that was played otherwise, or is asked for a turn that it has not."""
+
+
 class Game:
     """An environment that is played.
 
@@ -100,7 +104,7 @@ def replay(
         noise: The draw of chance at the reset.
 
     Raises:
-        ValueError: where the environment answers otherwise than the episode says.
+        CannotReplay: where the environment answers otherwise than the episode says.
     """
     wanted = set(turns)
     env = source.make()
@@ -131,7 +135,7 @@ def _same(
     episode: Episode, turn: int, got: tuple[object, ...], expected: tuple[object, ...]
 ) -> None:
     if got != expected:
-        raise ValueError(
+        raise CannotReplay(
             f"episode {episode.id} does not replay: turn {turn} gives {got[0]!r}, but it says "
             f"{expected[0]!r}; use the environment and the version that it was played with"
         )

@@ -42,6 +42,7 @@ def collect(
     worker: Worker = "process",
     step_timeout: float | None = None,
     crashes: list[Crash] | None = None,
+    allowed: int | None = None,
 ) -> list[Episode]:
     """Play one episode for each seed and group member, in the order (seed, member).
 
@@ -68,9 +69,10 @@ def collect(
         step_timeout: See `Limits`.
         crashes: Where given, an exception in an environment is appended here, its episode is left
             out, and the rest go on.
+        allowed: How many may break; None is half of them.
 
     Raises:
-        RuntimeError: where `crashes` is given and more than half of the episodes broke.
+        RuntimeError: where `crashes` is given and more broke.
     """
     if group_size < 1:
         raise ValueError(f"group_size={group_size}; expected at least 1")
@@ -89,7 +91,8 @@ def collect(
     )
     suffix = version_suffix(policy.version, policy_seed)
     starts = list(starts_of(source.label, seeds, group_size=group_size, noise=noise, suffix=suffix))
-    played = play(source, policy, starts, limits, crashes, allowed=len(starts) // 2)
+    half = len(starts) // 2 if allowed is None else allowed
+    played = play(source, policy, starts, limits, crashes, allowed=half)
     return [episode for episode in played if episode is not None]
 
 

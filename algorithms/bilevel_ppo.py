@@ -3,9 +3,9 @@
 Paper: Wang et al., VAGEN (2025), and Wang et al., RAGEN (2025): turn advantages from the values at
 each turn's last token, which are then handed down to the tokens before it.
 
-Deviations: as in turn_ppo.py; the critic judges every token from what precedes it. A turn's end is
-its last policy token; the published code looks for rewards that are not 0 and loses every turn
-whose reward is 0.
+Deviations: as in turn_ppo.py; the critic judges every token from what precedes it, and advantages
+are standardised over tokens. A turn's end is its last policy token; the published code looks for
+rewards that are not 0 and loses every turn whose reward is 0.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lmenvs.types import Episode
 from .credit import bilevel_gae
 from .settings import refuse_impossible
 from .trainer.credited import TokenCredit
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 from .trainer.values import critic_of, judge_tokens
@@ -36,7 +36,7 @@ class Config:
     turn_discount: float = 0.95  # per turn; below 1 prefers short solutions
     token_discount: float = 1.0  # per token within a turn
     lam: float = 0.95  # trust in sampled rewards (1) against the critic (0), in both passes
-    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    objective: Objective = Objective(normalise="standardise")  # of the policy: clip, KL, masks
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
@@ -56,6 +56,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
 
 
 def credit(
@@ -88,10 +89,9 @@ def train(
     env_workers: int = 0,
     step_timeout: float | None = None,
 ) -> Path:
-    """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
-    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
-    those that break are left out and counted.
+    """Train a model folder or hub id on an environment's training split; returns the run folder.
+
+    `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
     session = open_session(
         "bilevel_ppo",
@@ -118,7 +118,7 @@ def train(
             )
             given = credit(experience.episodes, values_ETL, bootstraps_E, config)
         with session.phase("update"):
-            measured = update(
+            measured = given.metrics() | update(
                 session.learner,
                 experience,
                 experience.lay_out(given.advantages_ETL, config.objective.normalise),
@@ -126,6 +126,5 @@ def train(
                 generator,
                 value_targets=given.targets(experience.tokens),
             )
-        measured |= given.metrics()
         session.log(iteration, experience, given.advantages_ET, measured, given.values_ET)
     return session.path

@@ -50,7 +50,7 @@ class Config:
     low: float = 0.5  # the share of a turn's usual entropy that a token is pushed up to
     high: float = 1.5  # and that it is pulled down to; a wide band changes nothing
     decay: float = 1.0  # how soon the hinge goes from twice its weight towards once
-    objective: Objective = Objective(entropy_bonus=0.001)  # of the policy: see there
+    objective: Objective = Objective(entropy_bonus=0.001)  # of the policy: clip, KL, masks
     target_kl: float | None = None  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 1  # passes over an iteration's episodes
     minibatches: int = 2  # optimizer steps per pass
@@ -168,7 +168,6 @@ def train(
         env_workers=env_workers,
         step_timeout=step_timeout,
     )
-    kept = session.learner.kept
     for iteration, generator in session.iterations():
         with session.phase("collect"), session.sampler(iteration) as policy:
             seeds = generator.integers(2**31, size=config.groups)
@@ -177,7 +176,7 @@ def train(
             experience = session.read(kept_groups(played, config.objective.equal_groups))
             advantages_ET = credit(experience.episodes, config)
             advantages = experience.spread(advantages_ET, config.objective.normalise)
-            history = kept.get("entropies", [])
+            history = session.learner.kept.get("entropies", [])
             history_T = usual(history, max(map(len, advantages_ET))).to(advantages.device)
             weight = config.smoothing * phase_weight(session.done(iteration), config.decay)
         with session.phase("update"):
@@ -190,6 +189,6 @@ def train(
                 policy_loss=partial(smoothed, history_T=history_T, weight=weight, config=config),
                 trains_entropy=weight > 0,
             )
-        kept["entropies"] = remembered(history, turn_entropies(experience))
+        session.learner.kept["entropies"] = remembered(history, turn_entropies(experience))
         session.log(iteration, experience, advantages_ET, {**measured, "loss/smoothing": weight})
     return session.path

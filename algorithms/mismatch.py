@@ -8,7 +8,6 @@ min(pi_learner(token) / pi_sampler(token), cap), taken before the update and wit
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,7 @@ from torch import Tensor
 from lmenvs.types import Episode
 
 from .batch import TokenBatch
-from .losses import LOG_RATIO_LIMIT, Unit, importance_ratio
-
-Beyond = Literal["truncate", "drop"]
+from .losses import LOG_RATIO_LIMIT, importance_ratio
 
 
 def sampler_logprobs(batch: TokenBatch, episodes: Sequence[Episode]) -> Tensor:
@@ -62,15 +59,7 @@ def mismatch(sampled: Tensor, logprobs: Tensor) -> dict[str, float]:
     return {"kl/sampler": float(k3.mean()), "kl/sampler_ratio_max": float(gap.max().exp())}
 
 
-def importance_weights(
-    sampled: Tensor,
-    logprobs: Tensor,
-    cap: float | None,
-    *,
-    unit: Unit = "token",
-    turn_index: Tensor | None = None,
-    beyond: Beyond = "truncate",
-) -> Tensor:
+def importance_weights(sampled: Tensor, logprobs: Tensor, cap: float | None) -> Tensor:
     """min(pi_learner / pi_sampler, cap) for each token, without a gradient: [B, L].
 
     1 where the sampler's word is not known, and everywhere if `cap` is None. A loss that is linear
@@ -81,10 +70,6 @@ def importance_weights(
         sampled: From `sampler_logprobs`.
         logprobs: [B, L] of the same tokens, computed by the learner before its first step.
         cap: What a weight is held below.
-        unit: Whose ratio it is: see `losses.importance_ratio`.
-        turn_index: [B, L] the turn of each token, for the unit "turn".
-        beyond: What becomes of a ratio above `cap`: "truncate" makes it `cap`; "drop" makes it 0,
-            as a token that the learner finds so much likelier is rather an error than news.
 
     >>> said = torch.tensor([[-2.0, -1.0, float("nan")]])
     >>> importance_weights(said, torch.tensor([[-1.0, -1.0, -3.0]]), cap=2.0).tolist()
@@ -95,6 +80,4 @@ def importance_weights(
     gap = logprobs.detach() - sampled
     known = ~gap.isnan()
     gap = gap.nan_to_num(nan=0.0, posinf=LOG_RATIO_LIMIT, neginf=-LOG_RATIO_LIMIT)
-    ratio = importance_ratio(gap, known, unit, turn_index)
-    held = ratio.clamp(max=cap) if beyond == "truncate" else torch.where(ratio > cap, 0.0, ratio)
-    return torch.where(known, held, 1.0)
+    return torch.where(known, importance_ratio(gap, known, "token").clamp(max=cap), 1.0)

@@ -5,8 +5,9 @@ Paper: Wen et al., Reinforcing Language Agents via Policy Optimization with Acti
 is discounted; the discount lies between turns only, and the gap between token-level and
 action-level optimisation closes.
 
-Deviations: as in turn_ppo.py; the critic judges every token from what precedes it. The published
-code whitens advantages and leaves exact zeros out of their mean; here no token is left out.
+Deviations: as in turn_ppo.py; the critic judges every token from what precedes it, and advantages
+are standardised over tokens. The published code leaves exact zeros out of their mean; here no token
+is left out.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from lmenvs.types import Episode
 from .credit import action_decomposition_gae
 from .settings import refuse_impossible
 from .trainer.credited import TokenCredit
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 from .trainer.values import critic_of, judge_tokens
@@ -36,7 +37,7 @@ class Config:
     episodes: int = 128  # per iteration; more is steadier and slower
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.95  # trust in sampled rewards (1) against the critic (0), at every token
-    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    objective: Objective = Objective(normalise="standardise")  # of the policy: clip, KL, masks
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
@@ -56,6 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
 
 
 def credit(
@@ -88,10 +90,9 @@ def train(
     env_workers: int = 0,
     step_timeout: float | None = None,
 ) -> Path:
-    """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
-    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
-    those that break are left out and counted.
+    """Train a model folder or hub id on an environment's training split; returns the run folder.
+
+    `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
     session = open_session(
         "poad",
@@ -118,7 +119,7 @@ def train(
             )
             given = credit(experience.episodes, values_ETL, bootstraps_E, config)
         with session.phase("update"):
-            measured = update(
+            measured = given.metrics() | update(
                 session.learner,
                 experience,
                 experience.lay_out(given.advantages_ETL, config.objective.normalise),
@@ -126,6 +127,5 @@ def train(
                 generator,
                 value_targets=given.targets(experience.tokens),
             )
-        measured |= given.metrics()
         session.log(iteration, experience, given.advantages_ET, measured, given.values_ET)
     return session.path

@@ -89,12 +89,12 @@ def laid_out(experience: Experience, advantages_ET: Sequence[np.ndarray], config
     """The advantages of the tokens [B, L]; with the asymmetric form against a lowered baseline.
 
     Lowered here, behind the centring that would undo it and before what weighs tokens or leaves
-    them out; R - V - delta is `losses.asymmetric_reinforce`'s.
+    them out.
     """
     advantages = experience.spread(advantages_ET, config.objective.normalise)
     if config.form != "asymmetric":
         return advantages
-    return torch.where(experience.mask, advantages - config.delta, 0.0)
+    return losses.lowered_baseline(advantages, experience.mask, config.delta)
 
 
 def policy_loss(config: Config) -> PolicyLoss:

@@ -111,6 +111,12 @@ def segment_starts(episode: Episode, config: Config) -> list[int]:
     return [0, *(np.flatnonzero(np.diff(first_T)) + 1).tolist()]
 
 
+def judged(episodes: Sequence[Episode], forks: Sequence[Episode]) -> list[Episode]:
+    """Those whose start has a value: where all forks from it broke, the segments have no credit."""
+    known = {fork.parent for fork in forks}
+    return [episode for episode in episodes if (episode.id, 0) in known]
+
+
 def chain_credit(episodes: Sequence[Episode], forks: Sequence[Episode]) -> list[np.ndarray]:
     """One array per episode: each turn has its segment's V_next - V_here.
 
@@ -254,11 +260,12 @@ def train(
                 episodes = session.collect(policy, seeds)
                 starts = partial(segment_starts, config=config)
                 forks = session.branch(policy, episodes, starts, config.continuations)
+                episodes = judged(episodes, forks)
         with session.phase("credit"):
             experience = session.read(episodes, [own_turns(episode) for episode in episodes])
             advantages_ET = credit(experience.episodes, forks, config)
             advantages = experience.spread(advantages_ET, config.objective.normalise)
-            experience = trained_tokens(experience, advantages, config)
+            experience = trained_tokens(experience, experience.spread(advantages_ET), config)
         with session.phase("update"):
             measured = update(session.learner, experience, advantages, config, generator)
         session.log(iteration, experience, advantages_ET, measured)

@@ -11,7 +11,8 @@ on its last episode, as the mean over tokens of exp(x) - 1 - x, x = log pi_now -
 both by the learner. Returns are laid on the tracker's 0 to 1 by the environment's return range.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -36,7 +37,7 @@ from .mismatch import sampler_logprobs
 from .settings import refuse_impossible
 from .trainer.experience import Experience
 from .trainer.learner import Learner
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 
@@ -76,6 +77,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
         if self.episodes > self.tasks:
             raise ValueError(
                 f"episodes {self.episodes}, tasks {self.tasks}; expected at most one episode per "
@@ -92,7 +94,7 @@ class Config:
 
 
 def credit(
-    episodes: Sequence[Episode], tracker: Tracker, bounds: tuple[float, float], config: Config
+    episodes: Sequence[Episode], tracker: Tracker[int], bounds: tuple[float, float], config: Config
 ) -> list[np.ndarray]:
     """One array per episode: its return against its task's value of before, at each of its turns.
 
@@ -115,14 +117,22 @@ def task_pool(config: Config) -> list[int]:
 
 
 def return_bounds(env: str, config: Config) -> tuple[float, float]:
-    """The least and the greatest return: what the table says where the config does not."""
-    if config.lowest is not None and config.highest is not None:
-        return config.lowest, config.highest
-    least, greatest = find(parse_env_string(env)[0]).return_range
-    return (
-        least if config.lowest is None else config.lowest,
-        greatest if config.highest is None else config.highest,
-    )
+    """The least and the greatest return: what the table says where the config does not.
+
+    Raises:
+        ValueError: where they are no bounds.
+    """
+    least, greatest = config.lowest, config.highest
+    if least is None or greatest is None:
+        table = find(parse_env_string(env)[0]).return_range
+        least = table[0] if least is None else least
+        greatest = table[1] if greatest is None else greatest
+    if not -math.inf < least < greatest < math.inf:
+        raise ValueError(
+            f"returns of {env} from {least} to {greatest}; expected finite bounds, the lower one "
+            "first: set lowest and highest"
+        )
+    return least, greatest
 
 
 def as_read(experience: Experience) -> dict[int, str]:
@@ -153,6 +163,19 @@ def divergences(learner: Learner, lines: Sequence[str], config: Config) -> dict[
     }
 
 
+def learned(
+    episodes: Sequence[Episode],
+    tracker: Tracker[int],
+    moved: Mapping[int, float],
+    bounds: tuple[float, float],
+    config: Config,
+) -> Tracker[int]:
+    """The tracker with these episodes' returns in it."""
+    returns_E = [episode.total_reward for episode in episodes]
+    seeds_E = [episode.seed for episode in episodes]
+    return updated_tracker(returns_E, seeds_E, tracker, moved, *bounds, config.half_life)
+
+
 def train(
     env: str,
     model: str | Path,
@@ -168,6 +191,7 @@ def train(
 
     `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
+    tasks, bounds = task_pool(config), return_bounds(env, config)
     session = open_session(
         "single_stream",
         env,
@@ -179,7 +203,7 @@ def train(
         env_workers=env_workers,
         step_timeout=step_timeout,
     )
-    tasks, bounds, kept = task_pool(config), return_bounds(env, config), session.learner.kept
+    kept = session.learner.kept
     for iteration, generator in session.iterations():
         tracker, last = kept.get("tracker", {}), kept.get("last", {})
         with session.phase("collect"), session.sampler(iteration) as policy:
@@ -194,14 +218,11 @@ def train(
             moved = divergences(session.learner, met, config)
         with session.phase("update"):
             measured = update(session.learner, experience, advantages, config, generator)
-        returns_E = [episode.total_reward for episode in episodes]
-        seeds_E = [episode.seed for episode in episodes]
-        kept["tracker"] = updated_tracker(
-            returns_E, seeds_E, tracker, moved, *bounds, config.half_life
-        )
+        kept["tracker"] = learned(episodes, tracker, moved, bounds, config)
         kept["last"] = {**last, **as_read(experience)}
+        before_E = tracked_values(tracker, [episode.seed for episode in episodes])
         measured |= {
-            "credit/tracked_value": float(tracked_values(tracker, seeds_E).mean()),
+            "credit/tracked_value": float(before_E.mean()),
             "credit/met_before": len(met) / len(episodes),
             "kl/since_last": float(np.mean(list(moved.values()) or [0.0])),
         }

@@ -27,7 +27,7 @@ from lmenvs.types import Episode
 
 from .credit import sibling_relative
 from .settings import refuse_impossible
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 
@@ -62,10 +62,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
-        if self.objective.equal_groups == "drop":
-            raise ValueError(
-                'objective.equal_groups "drop": here no whole episodes are compared; keep them'
-            )
+        refuse_dropped_groups(self.objective)
 
 
 def draw_turns(

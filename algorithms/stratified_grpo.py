@@ -5,7 +5,8 @@ LLM Search Agents (2025): Stratified Advantage Normalization, blended with the g
 The stratum is what the episode did (how many tool calls, turns or invalid actions), so it depends
 on the actions: unbiased within a stratum, not for the policy as a whole.
 
-Deviation: the paper counts search calls; where an environment has no tools, turns are counted.
+Deviation: the paper counts search calls, which `stratum="tool_calls"` does; the default counts
+turns, as most environments have no tools.
 """
 
 from collections.abc import Sequence

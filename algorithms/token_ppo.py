@@ -5,7 +5,8 @@ Paper: Schulman et al., High-Dimensional Continuous Control Using Generalized Ad
 et al. (2017), equation 7. The reward of a turn falls on its last token; environment tokens carry
 nothing. With a discount below 1 long answers cost more than short ones (POAD calls it NTPO).
 
-Deviations: as in turn_ppo.py; the critic judges every token from what precedes it.
+Deviations: as in turn_ppo.py; the critic judges every token from what precedes it, and advantages
+are standardised over tokens.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from lmenvs.types import Episode
 from .credit import token_gae
 from .settings import refuse_impossible
 from .trainer.credited import TokenCredit
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 from .trainer.values import critic_of, judge_tokens
@@ -35,7 +36,7 @@ class Config:
     episodes: int = 128  # per iteration; more is steadier and slower
     discount: float = 1.0  # per token; below 1 makes long answers dear
     lam: float = 0.95  # trust in sampled rewards (1) against the critic (0)
-    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    objective: Objective = Objective(normalise="standardise")  # of the policy: clip, KL, masks
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
@@ -55,6 +56,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
 
 
 def credit(
@@ -85,10 +87,9 @@ def train(
     env_workers: int = 0,
     step_timeout: float | None = None,
 ) -> Path:
-    """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
-    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
-    those that break are left out and counted.
+    """Train a model folder or hub id on an environment's training split; returns the run folder.
+
+    `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
     session = open_session(
         "token_ppo",
@@ -115,7 +116,7 @@ def train(
             )
             given = credit(experience.episodes, values_ETL, bootstraps_E, config)
         with session.phase("update"):
-            measured = update(
+            measured = given.metrics() | update(
                 session.learner,
                 experience,
                 experience.lay_out(given.advantages_ETL, config.objective.normalise),
@@ -123,6 +124,5 @@ def train(
                 generator,
                 value_targets=given.targets(experience.tokens),
             )
-        measured |= given.metrics()
         session.log(iteration, experience, given.advantages_ET, measured, given.values_ET)
     return session.path

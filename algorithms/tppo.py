@@ -31,7 +31,7 @@ from .metrics import update_metrics
 from .settings import refuse_impossible
 from .trainer.credited import TurnCredit
 from .trainer.learner import Learner
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import Session, open_session
 from .trainer.update import update
 from .trainer.values import ValueTargets, critic_of, fit_critic, judge_turns
@@ -49,7 +49,7 @@ class Config:
     warmup: int = 8  # iterations in which only the critic learns; it knows nothing at first
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # trust in sampled rewards (1) against the critic (0)
-    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    objective: Objective = Objective(normalise="standardise")  # of the policy: clip, KL, masks
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
@@ -69,6 +69,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
         if self.window < 1 or self.warmup < 0:
             raise ValueError(
                 f"window {self.window}, warmup {self.warmup}; expected at least 1, and 0"
@@ -146,13 +147,14 @@ def play_on(
         return min(start + config.window, config.max_turns or start + config.window)
 
     episodes: list[Episode] = []
+    half = config.episodes // 2  # may break in each call: of few, all
     for start in sorted({len(episode.turns) for episode in going}):
         alike = [episode for episode in going if len(episode.turns) == start]
         episodes += session.branch(
-            policy, alike, [start], ancestors=ancestors, max_turns=until(start)
+            policy, alike, [start], ancestors=ancestors, max_turns=until(start), allowed=half
         )
     if len(seeds):
-        episodes += session.collect(policy, seeds, max_turns=until(0))
+        episodes += session.collect(policy, seeds, max_turns=until(0), allowed=half)
     return episodes
 
 

@@ -23,7 +23,7 @@ from lmenvs.types import Episode
 from .credit import gae
 from .settings import refuse_impossible
 from .trainer.credited import TurnCredit
-from .trainer.objective import Objective
+from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
 from .trainer.values import critic_of, judge_turns
@@ -39,7 +39,7 @@ class Config:
     episodes: int = 128  # per iteration; more is steadier and slower
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     lam: float = 0.9  # trust in sampled rewards (1) against the critic (0)
-    objective: Objective = Objective(normalise="standardise")  # of the policy: see there
+    objective: Objective = Objective(normalise="standardise")  # of the policy: clip, KL, masks
     target_kl: float | None = 0.03  # the policy rests for the iteration once it moved so far (nats)
     epochs: int = 2  # passes over an iteration's episodes
     minibatches: int = 4  # optimizer steps per pass
@@ -59,6 +59,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        refuse_dropped_groups(self.objective)
 
 
 def credit(
@@ -87,10 +88,9 @@ def train(
     env_workers: int = 0,
     step_timeout: float | None = None,
 ) -> Path:
-    """Train the model of a folder or hub id on an environment's training split; returns the run
-    folder. Policy and critic are on `device`: "cpu", "cuda", "cuda:1".
-    Environments are stepped as `agents.starts.Limits` says of `env_workers` and `step_timeout`;
-    those that break are left out and counted.
+    """Train a model folder or hub id on an environment's training split; returns the run folder.
+
+    `device`, `env_workers`, `step_timeout`: see `trainer.session.open_session`.
     """
     session = open_session(
         "turn_ppo",
@@ -117,7 +117,7 @@ def train(
             )
             given = credit(experience.episodes, values_ET, bootstraps_E, config)
         with session.phase("update"):
-            measured = update(
+            measured = given.metrics() | update(
                 session.learner,
                 experience,
                 experience.spread(given.advantages_ET, config.objective.normalise),
@@ -125,6 +125,5 @@ def train(
                 generator,
                 value_targets=given.targets(experience.tokens),
             )
-        measured |= given.metrics()
         session.log(iteration, experience, given.advantages_ET, measured, given.values_ET)
     return session.path

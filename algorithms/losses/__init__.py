@@ -16,7 +16,7 @@ from .critics import archer_critic, expectile, value_mse
 from .divergence import KLKind, kl_penalty
 from .entropy import controlled_coefficient, entropy, entropy_smoothing
 from .masked import LossOutput, Mask, Reduction, Turns, Values, masked_mean
-from .off_policy import asymmetric_reinforce, opmd
+from .off_policy import lowered_baseline, opmd
 from .policy import negative_log_likelihood, policy_gradient, ppo_clip
 from .ratio import LOG_RATIO_LIMIT, Ratio, Unit, importance_ratio
 from .token_weights import (
@@ -38,7 +38,6 @@ __all__ = [
     "Unit",
     "Values",
     "archer_critic",
-    "asymmetric_reinforce",
     "balanced_clip",
     "controlled_coefficient",
     "covariance",
@@ -50,6 +49,7 @@ __all__ = [
     "high_entropy_mask",
     "importance_ratio",
     "kl_penalty",
+    "lowered_baseline",
     "masked_mean",
     "negative_log_likelihood",
     "opmd",

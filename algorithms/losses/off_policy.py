@@ -4,6 +4,8 @@ Yao et al., Group-Relative REINFORCE Is Secretly an Off-Policy Algorithm (2025),
 group-relative policy gradient with a regulariser that keeps the policy near the one that sampled.
 """
 
+import torch
+
 from .masked import (
     LossOutput,
     Mask,
@@ -14,8 +16,7 @@ from .masked import (
     masked_mean,
     only_kept,
 )
-from .policy import policy_gradient
-from .ratio import Unit, unit_sum
+from .ratio import unit_sum
 
 
 def opmd(
@@ -25,10 +26,9 @@ def opmd(
     mask: Mask,
     *,
     tau: float,
-    unit: Unit = "sequence",
-    turn_index: Turns | None = None,
     total: float | int | None = None,
     reduction: Reduction = "token",
+    turn_index: Turns | None = None,
 ) -> LossOutput:
     """Online policy mirror descent: L = mean(-A log pi + tau / 2 (log pi - log pi_old)^2).
 
@@ -38,10 +38,9 @@ def opmd(
     whatever sampled.
 
     x is the sum of log pi - log pi_old over the row's kept tokens, as the paper's probability is
-    that of the whole response; `unit` "turn" (needs `turn_index`) or "token" regularise smaller
-    pieces. The square is shared among the unit's tokens so that its gradient is exact for a sum
-    over tokens, which `reduction` "token" takes. Sources: Kimi Team, Kimi k1.5 (2025), section
-    2.3.2; Yao et al. (2025). A deviation: divided by tokens or what `total` says rather
+    that of the whole response. The square is shared among its tokens so that its gradient is exact
+    for a sum over tokens, which `reduction` "token" takes. Sources: Kimi Team, Kimi k1.5 (2025),
+    section 2.3.2; Yao et al. (2025). A deviation: divided by tokens or what `total` says rather
     than by responses. Metric: log_ratio_square, the mean of x^2 over tokens.
     """
     if not tau >= 0.0:
@@ -49,34 +48,25 @@ def opmd(
     advantage = detached("advantages", advantages, mask)
     kept = only_kept(logprobs, mask)
     own = kept - detached("old_logprobs", old_logprobs, mask)
-    x = unit_sum(own.detach(), mask, unit, turn_index)
-    # sums over the unit to x^2 / 2, with the gradient x grad log pi at each token
+    x = unit_sum(own.detach(), mask, "sequence")
+    # sums over the row to x^2 / 2, with the gradient x grad log pi at each token
     square = 0.5 * x * own.detach() + x * (own - own.detach())
     loss = masked_mean(-advantage * kept + tau * square, mask, reduction, total, turn_index)
     return LossOutput(loss, {"log_ratio_square": float(masked_mean(x**2, mask))})
 
 
-def asymmetric_reinforce(
-    logprobs: Values,
-    returns: Values,
-    baselines: Values,
-    mask: Mask,
-    *,
-    delta: float = -0.1,
-    total: float | int | None = None,
-    reduction: Reduction = "token",
-    turn_index: Turns | None = None,
-) -> LossOutput:
-    """AsymRE: L = -mean((R - V - delta) log pi), with a baseline lowered by delta <= 0.
+def lowered_baseline(advantages: Values, mask: Mask, delta: float = -0.1) -> Values:
+    """AsymRE: R - V - delta per kept token, a baseline that is lowered by delta <= 0; 0 elsewhere.
 
-    It is REINFORCE with R - V plus -delta times the negative log-likelihood of what was sampled:
-    successes weigh more than failures, which off policy no longer tell where to go. V is the group
-    mean of the sampler. Sources: Arnal et al., Asymmetric REINFORCE for off-Policy Reinforcement
-    Learning (2025); Yao et al. (2025).
+    In `policy_gradient` it is REINFORCE with R - V plus -delta times the negative log-likelihood of
+    what was sampled: successes weigh more than failures, which off policy no longer tell where to
+    go. V is the group mean of the sampler. Sources: Arnal et al., Asymmetric REINFORCE for
+    off-Policy Reinforcement Learning (2025); Yao et al. (2025).
+
+    >>> one, mask = torch.tensor([[0.5, -0.5, 3.0]]), torch.tensor([[True, True, False]])
+    >>> lowered_baseline(one, mask, delta=-0.25).tolist()
+    [[0.75, -0.25, 0.0]]
     """
     if not delta <= 0.0:
         raise ValueError(f"delta is {delta}; expected 0 or less: above the mean training collapses")
-    advantages = detached("returns", returns, mask) - detached("baselines", baselines, mask) - delta
-    return policy_gradient(
-        logprobs, advantages, mask, total, reduction=reduction, turn_index=turn_index
-    )
+    return torch.where(mask != 0, detached("advantages", advantages, mask) - delta, 0.0)

@@ -54,8 +54,8 @@ def ppo_clip(
     advantages: Values,
     mask: Mask,
     *,
-    clip_low: float | Values = 0.2,
-    clip_high: float | Values = 0.2,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
     dual_clip: float | None = None,
     ratio: Ratio = "token",
     turn_index: Turns | None = None,
@@ -76,19 +76,18 @@ def ppo_clip(
     the gradient: the averaged mixing of Min et al., Orchestrating Tokens and Sequences (2026),
     here with the same bounds, and the max taken, in each branch.
 
-    `old_logprobs` are the learner's own, recomputed before its first step. The clips are numbers,
-    or one per token. `dual_clip` (> 1) bounds the ratio where the advantage is negative. Metrics:
-    ratio_max; clip_fraction, the share of tokens (of either branch) whose gradient a clip takes
-    away; approx_kl, the mean k3 estimate of KL(old || new) per token. They weigh tokens alike.
+    `old_logprobs` are the learner's own, recomputed before its first step. `dual_clip` (> 1) bounds
+    the ratio where the advantage is negative. Metrics: ratio_max; clip_fraction, the share of
+    tokens (of either branch) whose gradient a clip takes away; approx_kl, the mean k3 estimate of
+    KL(old || new) per token. They weigh tokens alike.
     """
-    low, high = (_bound(clip, mask) for clip in (clip_low, clip_high))
-    _check_clips(low, high, dual_clip)
+    _check_clips(clip_low, clip_high, dual_clip)
     advantage = detached("advantages", advantages, mask)
     log_ratio = only_kept(logprobs, mask) - detached("old_logprobs", old_logprobs, mask)
     units: tuple[Unit, ...] = ("token", "sequence") if ratio == "hybrid" else (ratio,)
     ratios = torch.stack([importance_ratio(log_ratio, mask, u, turn_index) for u in units])
     free = -advantage * ratios
-    losses = torch.maximum(free, -advantage * ratios.clamp(1.0 - low, 1.0 + high))
+    losses = torch.maximum(free, -advantage * ratios.clamp(1.0 - clip_low, 1.0 + clip_high))
     if dual_clip is not None:
         losses = torch.where(advantage < 0, losses.clamp(max=-dual_clip * advantage), losses)
     loss = masked_mean(losses.mean(dim=0), mask, reduction, total, turn_index)
@@ -103,17 +102,8 @@ def ppo_clip(
     return LossOutput(loss, metrics)
 
 
-def _bound(clip: float | Tensor, mask: Tensor) -> Tensor:
-    if isinstance(clip, Tensor):
-        return detached("a clip", clip, mask)
-    return torch.tensor(float(clip), device=mask.device)
-
-
-def _check_clips(low: Tensor, high: Tensor, dual_clip: float | None) -> None:
-    if not bool(((low >= 0) & (low <= 1) & (high >= 0)).all()):
-        raise ValueError(
-            f"clip_low from {float(low.min()):g} to {float(low.max()):g}, clip_high from "
-            f"{float(high.min()):g}; expected clip_low in 0 to 1 and clip_high of at least 0"
-        )
+def _check_clips(low: float, high: float, dual_clip: float | None) -> None:
+    if not (0.0 <= low <= 1.0 and high >= 0.0):
+        raise ValueError(f"clip_low {low}, clip_high {high}; expected 0 to 1, and at least 0")
     if dual_clip is not None and dual_clip <= 1.0:
         raise ValueError(f"dual_clip is {dual_clip}; expected a ratio above 1, such as 3, or None")

@@ -1,7 +1,7 @@
 """How far the policy has moved from the one that sampled, by token or larger unit (torch).
 
 The unit decides what a clip holds together. Kept apart from the losses, because the correction of
-algorithms/mismatch.py measures the gap between sampler and learner by the same units.
+algorithms/mismatch.py measures the gap between sampler and learner by the same ratio.
 """
 
 from typing import Literal

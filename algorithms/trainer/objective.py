@@ -30,7 +30,7 @@ class Objective:
     clip_high: float = 0.2  # nor above 1 + this; larger than clip_low keeps rare tokens alive
     dual_clip: float | None = None  # e.g. 3: bounds the loss of tokens that became likely and bad
     reduction: losses.Reduction = "token"  # what counts alike: every token, turn or episode
-    normalise: Normalise = "none"  # of advantages over all turns; see `normalised`
+    normalise: Normalise = "none"  # of advantages over trained turns, or tokens
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
     target_entropy: float | None = None  # nats per token: the bonus grows while entropy is below
     reference_kl: float = 0.0  # pulls the policy towards where it began; above 0 costs a pass
@@ -62,6 +62,18 @@ class Objective:
 def _within(name: str, value: float, fits: bool, expected: str) -> None:
     if not fits:
         raise ValueError(f"{name} {value}; expected {expected}")
+
+
+def refuse_dropped_groups(objective: Objective) -> None:
+    """For algorithms that compare no whole episodes of one task: there is no group to drop.
+
+    Raises:
+        ValueError: where the objective asks for it.
+    """
+    if objective.equal_groups == "drop":
+        raise ValueError(
+            'objective.equal_groups "drop": here no whole episodes are compared; keep them'
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,9 @@ class Session:
         return self._run.phase(name)
 
     @contextlib.contextmanager
-    def sampler(self, iteration: int, *, greedy: bool = False) -> Iterator[Policy]:
+    def sampler(self, iteration: int) -> Iterator[Policy]:
         """What plays with the weights of now; they must not move before it is closed."""
-        temperature = 0.0 if greedy else 1.0
-        sampling = Sampling(max_new_tokens=self.config.max_new_tokens, temperature=temperature)
+        sampling = Sampling(max_new_tokens=self.config.max_new_tokens)
         with open_engine(
             self.config.engine, self.learner.model, self.learner.chat, sampling, iteration
         ) as policy:
@@ -133,13 +132,10 @@ class Session:
         seeds: Sequence[int] | np.ndarray,
         group_size: int = 1,
         *,
-        logged: bool = True,
         max_turns: int | None = None,
+        allowed: int | None = None,
     ) -> list[Episode]:
         """Play tasks of the training split, each by a group; see `agents.rollout.collect`.
-
-        Unless `logged`, the episodes are no part of the numbers under `rollout/` but of the turns
-        that the iteration cost.
 
         Raises:
             ValueError: for episodes that no credit can be given for: see checks.py.
@@ -156,11 +152,11 @@ class Session:
             env_workers=self._env_workers,
             step_timeout=self._step_timeout,
             crashes=self._crashes,
+            allowed=allowed,
         )
         check_episodes(episodes)
         self._turns += sum(len(episode.turns) for episode in episodes)
-        if logged:
-            self._played += episodes
+        self._played += episodes
         return episodes
 
     def branch(
@@ -170,24 +166,28 @@ class Session:
         turns: Sequence[int] | Callable[[Episode], Iterable[int]],
         k: int = 1,
         *,
-        first: int = 0,
         ancestors: Iterable[Episode] = (),
         max_turns: int | None = None,
+        allowed: int | None = None,
     ) -> list[Episode]:
-        """Play k other ways on from turns of episodes: see `agents.branching.branch`."""
+        """Play k other ways on from turns of episodes: see `agents.branching.branch`.
+
+        Those that break are left out and counted, as in `collect`.
+        """
         forked = branch(
             self.env,
             policy,
             episodes,
             turns,
             k,
-            first=first,
             ancestors=ancestors,
             width=self.config.width,
             max_turns=self.config.max_turns if max_turns is None else max_turns,
             policy_seed=self.config.seed,
             env_workers=self._env_workers,
             step_timeout=self._step_timeout,
+            crashes=self._crashes,
+            allowed=allowed,
         )
         check_episodes(forked)
         self._turns += sum(len(e.turns) - (e.parent or ("", 0))[1] for e in forked)

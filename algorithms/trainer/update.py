@@ -187,21 +187,23 @@ def _loss(
         f"policy_per_{objective.reduction}": float(policy.loss.detach()),
     }
     if part.reference is not None:
-        near = _divergence(part, part.reference, part.mask, part.old_logprobs, objective)
+        near = _divergence(part, part.reference, part.old_logprobs, objective)
         loss = loss + objective.reference_kl * near.loss
         numbers["reference_kl"] = near.metrics["kl"]
     if part.held is not None:
-        loss = loss + _divergence(part, part.old_logprobs, part.held, None, objective).loss
+        # where it is not held a token is compared with itself: the mean counts it, and no more
+        held_to = torch.where(part.held, part.old_logprobs, part.logprobs.detach())
+        loss = loss + _divergence(part, held_to, None, objective).loss
     return loss, numbers
 
 
 def _divergence(
-    part: Part, of: Tensor, mask: Tensor, old_logprobs: Tensor | None, objective: Objective
+    part: Part, of: Tensor, old_logprobs: Tensor | None, objective: Objective
 ) -> losses.LossOutput:
     return losses.kl_penalty(
         part.logprobs,
         of,
-        mask,
+        part.mask,
         kind="k2",
         total=part.total,
         old_logprobs=old_logprobs,

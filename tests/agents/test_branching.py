@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 
 from agents.branching import branch, retry
-from agents.rollout import collect
+from agents.rollout import Crash, collect
 from lmenvs import Action, Episode
 from tests.support.games import Dice, Scripted, dice_in_the_table, in_turn, rolls
 
@@ -99,6 +101,50 @@ def test_a_branch_of_a_branch_replays_with_its_ancestors() -> None:
 def test_an_episode_of_another_environment_does_not_replay() -> None:
     with pytest.raises(ValueError, match=r"Dice#5\.0 does not replay: turn 0 gives 'Total"):
         branch(lambda: Dice(sides=1000), rolls(2), played(), [3])
+
+
+class Fragile(Dice):
+    """Dice that break at every odd fork, and wherever 66 stood at the start."""
+
+    def _begin(self, task: Any, options: Any) -> str:
+        if self._seed == 66:
+            raise RuntimeError("the cup fell over")
+        return super()._begin(task, options)
+
+    def restore(self, snapshot: Any, noise: int | None = None) -> None:
+        super().restore(snapshot, noise)
+        if noise is not None and noise % 2:
+            raise RuntimeError("the cup fell over")
+
+
+def test_branches_that_break_are_left_out_and_counted_where_that_is_asked() -> None:
+    parent = played()
+    whole = branch(Dice, in_turn("stop"), parent, [1, 2], 8)
+    sound = [child.id for child in whole if child.noise % 2 == 0]
+    assert 0 < len(sound) < 16
+    crashes: list[Crash] = []
+    got = branch(Fragile, in_turn("stop"), parent, [1, 2], 8, crashes=crashes, allowed=16)
+    assert [child.id for child in got] == sound
+    assert len(got) + len(crashes) == 16
+    with pytest.raises(RuntimeError, match="the cup fell over"):
+        branch(Fragile, in_turn("stop"), parent, [1, 2], 8)
+    with pytest.raises(RuntimeError, match="1 episodes broke, expected at most 0"):
+        branch(Fragile, in_turn("stop"), parent, [1, 2], 8, crashes=[], allowed=0)
+
+
+def test_an_episode_that_breaks_while_it_is_played_again_has_no_branches() -> None:
+    parents = collect(Dice, rolls(4), [5, 66])
+    crashes: list[Crash] = []
+    got = branch(Fragile, in_turn("stop"), parents, [0], 8, crashes=crashes, allowed=16)
+    assert got and {child.seed for child in got} == {5}
+    assert crashes[0].seed == 66 and crashes[0].error.startswith("played again: RuntimeError")
+    with pytest.raises(RuntimeError, match="the cup fell over") as raised:
+        branch(Fragile, in_turn("stop"), parents[1], [0])
+    assert "was played again" in raised.value.__notes__[0]
+    # what the caller can mend is no crash
+    for wrong in ([9], [1]):
+        with pytest.raises(ValueError, match=r"turn 9 to go on from|does not replay"):
+            branch(lambda: Dice(sides=1000), rolls(2), played(), wrong, crashes=[])
 
 
 def test_only_a_truncated_episode_goes_on_after_its_last_turn() -> None:

@@ -25,6 +25,11 @@ def test_before_any_training_every_value_is_zero():
     assert torch.equal(fresh.token_values(hidden, AFTER), torch.zeros(1, 1, 1))
 
 
+def test_a_critic_is_whole_on_the_device_of_its_model():
+    made = TurnCritic(model().to("meta"), values=2, action_values=2, token_values=1)  # type: ignore[arg-type]
+    assert {weight.device.type for weight in made.parameters()} == {"meta"}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_v_has_not_seen_the_action_and_q_has(family: str):

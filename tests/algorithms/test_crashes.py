@@ -10,9 +10,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from algorithms import archer, grpo, reinforce, token_ppo, turn_ppo
+from algorithms import archer, grpo, reinforce, segment_po, slate, token_ppo, tppo, turn_ppo
 from algorithms.cli import main
 from lmenvs import Outcome
+from lmenvs.core import Snapshot
 from lmenvs.envs.control.microwave import Microwave
 from tests.support.training import MICROWAVE, metrics, start
 
@@ -35,6 +36,15 @@ class Breaking(Microwave):
         if (self._seed or 0) % 4 == 0:
             raise RuntimeError("the fuse blew")
         return super()._begin(task, options)
+
+
+class Brittle(Microwave):
+    """The microwave that breaks where every third episode is to go on."""
+
+    def restore(self, snapshot: Snapshot, noise: int | None = None) -> None:
+        super().restore(snapshot, noise)
+        if noise is not None and noise % 3 == 0:
+            raise RuntimeError("the fuse blew")
 
 
 class Dead(Microwave):
@@ -65,6 +75,35 @@ def test_training_goes_on_without_the_episodes_that_broke(
     logged = metrics(train(MICROWAVE, model, tmp_path / "run", config))  # type: ignore[arg-type]
     assert [row["rollout/episodes"] + row["rollout/crashes"] for row in logged] == [12, 12]
     assert sum(row["rollout/crashes"] for row in logged) > 0
+
+
+FORKING = {
+    "segment_po": (
+        segment_po.train,
+        segment_po.Config(iterations=2, tasks=6, continuations=1, max_new_tokens=8),
+    ),
+    "segment_po by trees": (
+        segment_po.train,
+        segment_po.Config(iterations=2, tasks=6, method="tree", max_new_tokens=8),
+    ),
+    "slate": (slate.train, slate.Config(iterations=2, tasks=6, siblings=2, max_new_tokens=8)),
+    "tppo": (
+        tppo.train,
+        tppo.Config(iterations=6, episodes=12, window=1, warmup=0, max_new_tokens=8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORKING)
+def test_training_goes_on_without_the_forks_that_broke(
+    name: str, tmp_path: Path, breaking: Any
+) -> None:
+    model = start()
+    breaking(Brittle)
+    train, config = FORKING[name]
+    logged = metrics(train(MICROWAVE, model, tmp_path / "run", config))  # type: ignore[arg-type]
+    assert sum(row["rollout/crashes"] for row in logged) > 0
+    assert sum(row["loss/grad_norm"] > 0 for row in logged) > 0
 
 
 @pytest.mark.parametrize("name", TRAINERS)

@@ -6,24 +6,19 @@ from pytest import approx
 from torch import Tensor
 
 from algorithms import losses
-from algorithms.losses import Unit
 from tests.algorithms.test_loss_values import normal, ones, row
 
 TURNS = torch.tensor([[-1, 0, 0, -1, 1, 1], [0, 0, 0, 2, 2, -1], [0, 1, 2, -1, -1, -1]])
 MASK = TURNS >= 0
-UNITS: tuple[Unit, ...] = ("token", "turn", "sequence")
 
 
 def slope_of(loss: Tensor, logprobs: Tensor) -> Tensor:
     return torch.autograd.grad(loss, logprobs)[0]
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_opmd_where_nothing_has_moved_is_reinforce(unit: Unit):
+def test_opmd_where_nothing_has_moved_is_reinforce():
     logprobs, advantages = normal(3, 6, 1).requires_grad_(), normal(3, 6, 2)
-    ours = losses.opmd(
-        logprobs, logprobs.detach(), advantages, MASK, tau=5.0, unit=unit, turn_index=TURNS
-    )
+    ours = losses.opmd(logprobs, logprobs.detach(), advantages, MASK, tau=5.0)
     plain = losses.policy_gradient(logprobs, advantages, MASK)
     assert float(ours.loss.detach()) == approx(float(plain.loss.detach()))
     torch.testing.assert_close(slope_of(ours.loss, logprobs), slope_of(plain.loss, logprobs))
@@ -48,22 +43,11 @@ def test_opmd_is_the_squared_consistency_loss_of_a_group_up_to_a_constant():
     )
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_opmd_regularises_each_unit_by_the_square_of_its_log_ratio(unit: Unit):
+def test_opmd_regularises_a_row_by_the_square_of_its_log_ratio():
     logprobs, old = normal(3, 6, 5).requires_grad_(), normal(3, 6, 6)
-    squares = []
-    for which in range(3):
-        moved = (logprobs - old)[which]
-        parts = {
-            "token": [moved[at] for at in range(6) if MASK[which, at]],
-            "turn": [moved[TURNS[which] == turn].sum() for turn in range(3)],
-            "sequence": [moved[MASK[which]].sum()],
-        }[unit]
-        squares += [part**2 for part in parts]
-    expected = torch.stack(squares).sum() / 2
-    ours = losses.opmd(
-        logprobs, old, torch.zeros(3, 6), MASK, tau=1.0, unit=unit, turn_index=TURNS, total=1
-    )
+    x = torch.stack([(logprobs - old)[row][MASK[row]].sum() for row in range(3)])
+    expected = (x**2).sum() / 2
+    ours = losses.opmd(logprobs, old, torch.zeros(3, 6), MASK, tau=1.0, total=1)
     assert float(ours.loss.detach()) == approx(float(expected.detach()), rel=1e-5)
     torch.testing.assert_close(slope_of(ours.loss, logprobs), slope_of(expected, logprobs))
 
@@ -75,29 +59,21 @@ def test_opmd_by_hand():
     assert result.metrics["log_ratio_square"] == approx(0.5625)
     with pytest.raises(ValueError, match=r"tau is -1\.0; expected 0 or more"):
         losses.opmd(row(0.0), row(0.0), row(0.0), ones(1), tau=-1.0)
-    with pytest.raises(ValueError, match='the unit "turn" needs turn_index'):
-        losses.opmd(row(0.0), row(0.0), row(0.0), ones(1), tau=1.0, unit="turn")
 
 
-def test_the_asymmetric_loss_is_reinforce_and_a_little_imitation():
-    logprobs, returns, baselines = (
-        normal(3, 6, 7).requires_grad_(),
-        normal(3, 6, 8),
-        normal(3, 6, 9),
-    )
-    ours = losses.asymmetric_reinforce(logprobs, returns, baselines, MASK, delta=-0.25)
-    plain = losses.policy_gradient(logprobs, returns - baselines, MASK)
+def test_with_a_lowered_baseline_reinforce_has_a_little_imitation_in_it():
+    logprobs, advantages = normal(3, 6, 7).requires_grad_(), normal(3, 6, 8)
+    lowered = losses.lowered_baseline(advantages, MASK, delta=-0.25)
+    ours = losses.policy_gradient(logprobs, lowered, MASK)
+    plain = losses.policy_gradient(logprobs, advantages, MASK)
     imitation = losses.negative_log_likelihood(logprobs, MASK)
     both = plain.loss + 0.25 * imitation.loss
     assert float(ours.loss.detach()) == approx(float(both.detach()), rel=1e-5)
     torch.testing.assert_close(slope_of(ours.loss, logprobs), slope_of(both, logprobs))
 
 
-def test_the_asymmetric_loss_pushes_success_harder_than_failure_by_hand():
-    logprobs = row(-1.0, -1.0).requires_grad_()
-    result = losses.asymmetric_reinforce(
-        logprobs, row(1.0, 0.0), row(0.5, 0.5), ones(2), delta=-0.1, total=1
-    )
-    torch.testing.assert_close(slope_of(result.loss, logprobs), row(-0.6, 0.4))
+def test_a_lowered_baseline_pushes_success_harder_than_failure_by_hand():
+    lowered = losses.lowered_baseline(row(0.5, -0.5), ones(2), delta=-0.1)
+    torch.testing.assert_close(lowered, row(0.6, -0.4))
     with pytest.raises(ValueError, match=r"delta is 0\.1; expected 0 or less"):
-        losses.asymmetric_reinforce(row(0.0), row(0.0), row(0.0), ones(1), delta=0.1)
+        losses.lowered_baseline(row(0.0), ones(1), delta=0.1)

@@ -33,9 +33,6 @@ EVERY: dict[str, Reduced] = {
     "opmd": lambda b, *how: losses.opmd(
         b["values"], b["old"], b["advantages"], b["mask"], tau=0.5, **kwargs(b, *how)
     ),
-    "asymmetric": lambda b, *how: losses.asymmetric_reinforce(
-        b["values"], b["advantages"], b["old"], b["mask"], **kwargs(b, *how)
-    ),
     "kl": lambda b, *how: losses.kl_penalty(b["values"], b["old"], b["mask"], **kwargs(b, *how)),
     "entropy": lambda b, *how: losses.entropy(-b["values"], b["mask"], **kwargs(b, *how)),
     "smoothing": lambda b, *how: losses.entropy_smoothing(

@@ -83,26 +83,11 @@ EVERY: dict[str, Loss] = {
         b["old"],
         b["advantages"],
         b["mask"],
-        clip_low=b["weights"],
-        clip_high=b["weights"],
         ratio="hybrid",
         total=n,
     ),
     "opmd": lambda b, n: losses.opmd(
         b["values"], b["old"], b["advantages"], b["mask"], tau=0.3, total=n
-    ),
-    "opmd by turn": lambda b, n: losses.opmd(
-        b["values"],
-        b["old"],
-        b["advantages"],
-        b["mask"],
-        tau=0.3,
-        unit="turn",
-        turn_index=b["turns"],
-        total=n,
-    ),
-    "asymmetric": lambda b, n: losses.asymmetric_reinforce(
-        b["values"], b["advantages"], b["old"], b["mask"], total=n
     ),
     "smoothing": lambda b, n: losses.entropy_smoothing(
         -b["values"], b["mask"], b["turns"], torch.tensor([0.8, 1.0, 1.2, 0.0, 0.0]), total=n

@@ -61,6 +61,13 @@ def test_returns_are_bounded_by_the_table_unless_the_config_says_otherwise():
     assert return_bounds("elsewhere/Game-v0", own) == (0.0, 2.0)
 
 
+def test_bounds_that_are_none_are_refused_before_a_folder_is_made(tmp_path: Path):
+    wrong = replace(CONFIG, lowest=1.0)
+    with pytest.raises(ValueError, match=r"from 1\.0 to 1\.0; expected finite bounds, the lower"):
+        single_stream.train(MICROWAVE, start(), tmp_path / "run", wrong)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_policy_that_has_not_moved_has_no_divergence_and_a_moved_one_the_mean_of_k3():
     learner, seen = prepared(played(4), judges="nothing")
     lines = list(as_read(seen).values())

@@ -12,7 +12,6 @@ from agents.lm import LMPolicy
 from agents.sampling import Sampling
 from algorithms import slate
 from algorithms.slate import Config, credit, draw_turns, own_turns
-from algorithms.trainer.objective import Objective
 from lmenvs.types import Action, Episode, Turn, read_episodes
 from tests.support.learners import (
     assert_first_step_is_credit_times_slope,
@@ -172,8 +171,3 @@ def test_a_run_pays_for_its_forks_and_logs_what_it_trained(tmp_path: Path):
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Config(**wrong)
-
-
-def test_groups_of_whole_episodes_cannot_be_dropped():
-    with pytest.raises(ValueError, match="equal_groups"):
-        Config(objective=Objective(equal_groups="drop"))

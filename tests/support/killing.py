@@ -7,30 +7,31 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from algorithms import archer, behaviour_cloning, cli, reinforce, support, turn_ppo
+from algorithms import (
+    archer,
+    behaviour_cloning,
+    cli,
+    reinforce,
+    single_stream,
+    support,
+    tppo,
+    turn_ppo,
+)
 from tests.support.training import MICROWAVE, assert_same_run, cloning
 
 ITERATIONS = 6
 _ROOT = str(Path(__file__).resolve().parents[2])
 
 
-def train(name: str, model: str, out: str) -> None:
-    """One small run, from its last checkpoint on; the target of a child process."""
-    support.set_threads(1)
-    if name == "behaviour_cloning":
-        config = cloning(demonstrator="expert", episodes=20, batch_size=8, epochs=ITERATIONS)
-        behaviour_cloning.train(MICROWAVE, model, out, config, resume=True)
-    elif name == "reinforce":
-        settings = reinforce.Config(
-            iterations=ITERATIONS, groups=2, group_size=3, max_new_tokens=8, save_every=1
-        )
-        reinforce.train(MICROWAVE, model, out, settings, resume=True)
-    elif name == "archer":
-        sizes = archer.Config(
+SETTINGS: dict[str, tuple[Callable[..., Path], object]] = {
+    "archer": (
+        archer.train,
+        archer.Config(
             iterations=ITERATIONS,
             episodes=4,
             warmup_iterations=1,
@@ -39,11 +40,42 @@ def train(name: str, model: str, out: str) -> None:
             batch_size=4,
             max_new_tokens=8,
             save_every=2,
-        )
-        archer.train(MICROWAVE, model, out, sizes, resume=True)
-    else:
-        ppo = turn_ppo.Config(iterations=ITERATIONS, episodes=6, max_new_tokens=8, save_every=1)
-        turn_ppo.train(MICROWAVE, model, out, ppo, resume=True)
+        ),
+    ),
+    "behaviour_cloning": (
+        behaviour_cloning.train,
+        cloning(demonstrator="expert", episodes=20, batch_size=8, epochs=ITERATIONS),
+    ),
+    "reinforce": (
+        reinforce.train,
+        reinforce.Config(
+            iterations=ITERATIONS, groups=2, group_size=3, max_new_tokens=8, save_every=1
+        ),
+    ),
+    "single_stream": (
+        single_stream.train,
+        single_stream.Config(
+            iterations=ITERATIONS, tasks=8, episodes=6, max_new_tokens=8, save_every=1
+        ),
+    ),
+    "tppo": (
+        tppo.train,
+        tppo.Config(
+            iterations=ITERATIONS, episodes=6, window=2, warmup=2, max_new_tokens=8, save_every=1
+        ),
+    ),
+    "turn_ppo": (
+        turn_ppo.train,
+        turn_ppo.Config(iterations=ITERATIONS, episodes=6, max_new_tokens=8, save_every=1),
+    ),
+}
+
+
+def train(name: str, model: str, out: str) -> None:
+    """One small run, from its last checkpoint on; the target of a child process."""
+    support.set_threads(1)
+    algorithm, config = SETTINGS[name]
+    algorithm(MICROWAVE, model, out, config, resume=True)
 
 
 def train_on_a_small_disk(limit: int, model: str, out: str, said: str) -> None:

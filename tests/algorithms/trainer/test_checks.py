@@ -3,7 +3,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -11,8 +11,21 @@ import numpy as np
 import pytest
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
-from algorithms import archer, cli, grpo, reinforce, token_ppo, turn_ppo
+from algorithms import (
+    archer,
+    bilevel_ppo,
+    cli,
+    grpo,
+    poad,
+    reinforce,
+    single_stream,
+    slate,
+    token_ppo,
+    tppo,
+    turn_ppo,
+)
 from algorithms.trainer.checks import check_episodes
+from algorithms.trainer.objective import Objective
 from lmenvs import Outcome
 from lmenvs.envs.control.microwave import Microwave
 from lmenvs.types import Action, Episode, Turn
@@ -159,3 +172,11 @@ def test_the_command_says_it_in_one_line(
     assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lmenvs: episode lmenvs/Microwave-v0#") and "got nan at turn" in line
+
+
+@pytest.mark.parametrize(
+    "algorithm", [bilevel_ppo, poad, single_stream, slate, token_ppo, tppo, turn_ppo]
+)
+def test_where_no_groups_are_compared_none_can_be_dropped(algorithm: ModuleType):
+    with pytest.raises(ValueError, match=r'^objective.equal_groups "drop": here no whole episodes'):
+        algorithm.Config(objective=Objective(equal_groups="drop"))

@@ -52,7 +52,6 @@ OFF: dict[str, dict[str, Any]] = {
     "no bonus": {"entropy_bonus": 0.0},
     "a target for later": {"target_entropy": 1.0},
     "normalised where it is spread": {"normalise": "standardise"},
-    "groups left out before": {"equal_groups": "drop"},
 }
 
 
@@ -138,6 +137,19 @@ def test_tokens_of_high_covariance_are_held_once_the_policy_moves():
         now = policy_logprobs(learner.model, seen.tokens)[0].detach()
         gaps[share] = float((now - seen.old_logprobs)[held].abs().mean())
     assert 0 < gaps[0.2] < 0.9 * gaps[0.0]
+
+
+@pytest.mark.parametrize("reduction", ["token", "turn", "episode"])
+def test_a_held_token_weighs_in_the_mean_as_every_token_does(reduction: str):
+    # all gradients come from the KL term: advantages are 0 and the policy has moved by 0.1
+    _, seen = prepared(played(), LOOSE, "nothing")
+    moved = replace(seen, old_logprobs=seen.old_logprobs - 0.1)
+    held = losses.covariance_top(seen.old_logprobs, 0 * ones(seen), seen.mask, 0.2)
+    assert 0 < held.sum() < seen.mask.sum()
+    got, _ = stepped(0 * ones(seen), seen=moved, kl_covariance=0.2, reduction=reduction)
+    # the gradient of x^2 / 2 is x, as if each held token had the advantage -x
+    alike, _ = stepped(torch.where(held, -0.1, 0.0), reduction=reduction)
+    torch.testing.assert_close(got, alike, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

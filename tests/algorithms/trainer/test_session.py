@@ -9,7 +9,6 @@ from pytest import approx
 
 from algorithms import grpo, turn_ppo
 from algorithms.trainer.session import Session, open_session
-from algorithms.trainer.update import update
 from lmenvs.types import Episode
 from tests.support.training import MICROWAVE, flat, metrics, start, weights
 
@@ -18,30 +17,6 @@ CONFIG = grpo.Config(iterations=3, groups=2, group_size=2, max_new_tokens=8)
 
 def opened(out: Path, config: grpo.Config = CONFIG, *, resume: bool = False) -> Session:
     return open_session("grpo", MICROWAVE, start(), out, config, resume=resume)
-
-
-def test_what_is_played_for_a_comparison_costs_turns_and_is_no_result(tmp_path: Path):
-    session = opened(tmp_path / "run", replace(CONFIG, iterations=1))
-    mine: list[Episode] = []
-    others: list[list[Episode]] = []
-    for iteration, generator in session.iterations():
-        with session.sampler(iteration) as policy:
-            mine = session.collect(policy, [1, 2], 2)
-        with session.sampler(iteration, greedy=True) as policy:
-            others = [session.collect(policy, [1, 1], logged=False) for _ in range(2)]
-        # the most likely play depends on nothing but the task
-        said = {tuple(turn.action.text for turn in one.turns) for part in others for one in part}
-        assert len(said) == 1
-        experience = session.read(mine)
-        advantages_ET = grpo.credit(experience.episodes, CONFIG)
-        advantages = experience.spread(advantages_ET)
-        measured = update(session.learner, experience, advantages, CONFIG, generator)
-        session.log(iteration, experience, advantages_ET, measured)
-    (row,) = metrics(session.path)
-    turns = sum(len(one.turns) for part in (mine, *others) for one in part)
-    assert row["rollout/environment_turns"] == turns
-    assert row["rollout/episodes"] == 4
-    assert row["rollout/return"] == approx(np.mean([one.total_reward for one in mine]))
 
 
 def test_branches_cost_the_turns_that_were_newly_played(tmp_path: Path):
