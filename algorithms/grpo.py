@@ -9,8 +9,8 @@ Deviations: the KL to the start is off by default, and where it is on it is k2, 
 the KL's own (the paper's k3 has another divergence's). The loss is a mean over tokens of the whole
 batch unless `objective.reduction` says otherwise (the paper: over episodes of each one's mean).
 Where failures are longer than successes, advantages that sum to zero over episodes sum to less over
-turns, and tiny models unlearn everything they say: `objective.normalise="centre"` mends that (both
-forms are measured in the README, "Learning").
+turns, and tiny models can unlearn everything they say: `objective.normalise="centre"` prevents that
+(the README, "Learning", has the form that is standardised and the one that is not).
 """
 
 from collections.abc import Sequence
