@@ -20,7 +20,7 @@ from lmenvs.types import Episode
 
 from .credit import action_decomposition_gae
 from .settings import refuse_impossible
-from .trainer.credited import TokenCredit
+from .trainer.credited import TokenCredit, token_credit
 from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
@@ -68,15 +68,13 @@ def credit(
 ) -> TokenCredit:
     """GAE with action decomposition for each episode; `bootstraps_E` is 0 where one terminated."""
     advantages_ETL: list[list[np.ndarray]] = []
-    targets_ETL: list[list[np.ndarray]] = []
     for episode, values_TL, bootstrap in zip(episodes, values_ETL, bootstraps_E, strict=True):
         rewards_T = [turn.reward for turn in episode.turns]
         advantages_TL = action_decomposition_gae(
             rewards_T, values_TL, config.discount, config.lam, bootstrap
         )
         advantages_ETL.append(advantages_TL)
-        targets_ETL.append([a + v for a, v in zip(advantages_TL, values_TL, strict=True)])
-    return TokenCredit(advantages_ETL, targets_ETL, [list(v) for v in values_ETL])
+    return token_credit(advantages_ETL, values_ETL)
 
 
 def train(

@@ -19,7 +19,7 @@ from lmenvs.types import Episode
 
 from .credit import token_gae
 from .settings import refuse_impossible
-from .trainer.credited import TokenCredit
+from .trainer.credited import TokenCredit, token_credit
 from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import open_session
 from .trainer.update import update
@@ -67,13 +67,11 @@ def credit(
 ) -> TokenCredit:
     """Token-level GAE for each episode; `bootstraps_E` is 0 where an episode terminated."""
     advantages_ETL: list[list[np.ndarray]] = []
-    targets_ETL: list[list[np.ndarray]] = []
     for episode, values_TL, bootstrap in zip(episodes, values_ETL, bootstraps_E, strict=True):
         rewards_T = [turn.reward for turn in episode.turns]
         advantages_TL = token_gae(rewards_T, values_TL, config.discount, config.lam, bootstrap)
         advantages_ETL.append(advantages_TL)
-        targets_ETL.append([a + v for a, v in zip(advantages_TL, values_TL, strict=True)])
-    return TokenCredit(advantages_ETL, targets_ETL, [list(v) for v in values_ETL])
+    return token_credit(advantages_ETL, values_ETL)
 
 
 def train(

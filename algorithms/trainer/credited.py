@@ -61,6 +61,17 @@ class TokenCredit:
         return ValueTargets(tokens.token_grid(self.value_targets_ETL), tokens.policy_mask)
 
 
+def token_credit(
+    advantages_ETL: list[list[np.ndarray]], values_ETL: Sequence[Sequence[np.ndarray]]
+) -> TokenCredit:
+    """Advantages with the values they were measured from; the critic is fitted to y = A + V."""
+    targets_ETL = [
+        [a_L + v_L for a_L, v_L in zip(advantages_TL, values_TL, strict=True)]
+        for advantages_TL, values_TL in zip(advantages_ETL, values_ETL, strict=True)
+    ]
+    return TokenCredit(advantages_ETL, targets_ETL, [list(values_TL) for values_TL in values_ETL])
+
+
 def _joined(numbers_ETL: list[list[np.ndarray]]) -> np.ndarray:
     return np.concatenate([np.zeros(0), *(part for turns_TL in numbers_ETL for part in turns_TL)])
 

@@ -55,8 +55,11 @@ GOOD = play(said(-1.0, -2.0), said())
 
 def test_what_credit_can_be_given_for_passes():
     check_episodes([GOOD, replace(GOOD, terminated=False, truncated=True), replace(GOOD, id="b")])
-    check_episodes([play(said(), group=None), play(said(), group=None, seed=4)])
+    alone = [play(said(), group=None), play(said(), group=None, seed=4)]
+    check_episodes(alone)
     check_episodes([])
+    with pytest.raises(ValueError, match="group g: expected one task"):  # in a group they would not
+        check_episodes([replace(one, group="g") for one in alone])
 
 
 REFUSED = {
