@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _AT_LEAST_0 = (
     *("seed", "lora_rank", "learning_rate", "critic_learning_rate", "anneal"),
     *("entropy_bonus", "reference_kl", "observation_weight"),
-    *("clip_high", "positive", "negative"),
+    *("clip_high", "positive", "negative", "evaluations"),
 )
 _AT_LEAST_1 = (
     *(
@@ -23,6 +23,7 @@ _AT_LEAST_1 = (
         "batch_size",
         "save_every",
         "turn_budget",
+        "steps",
     ),
     *("critic_steps", "actor_steps", "siblings", "sync_every", "forks"),
     *("max_new_tokens", "max_turns", "width", "micro_tokens", "segment", "continuations"),

@@ -56,7 +56,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Diverged(ValueError):
-    """Too many optimizer steps in a row had no finite gradient; the checkpoint is as it was."""
+    """Steps without a finite gradient, or values that cannot be; the checkpoint is as it was."""
 
 
 def seed_all(seed: int) -> None:
@@ -169,7 +169,7 @@ def iterations(
             if enough():
                 break
             yield iteration
-            advance(1, success=run.logged["rollout/success"])
+            advance(1, **_glance(run.logged))
             complete = iteration + 1
             last = stop.requested or enough() or complete == total
             if last or complete % save_every == 0:
@@ -177,6 +177,12 @@ def iterations(
                     save(complete)
             if stop.requested:
                 break
+
+
+def _glance(logged: Mapping[str, float]) -> dict[str, float]:
+    """What the progress shows of an iteration: success, where something was played."""
+    played = logged.get("rollout/success")
+    return {} if played is None else {"success": played}
 
 
 @contextlib.contextmanager

@@ -4,7 +4,8 @@ import dataclasses
 import difflib
 import importlib
 import inspect
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,8 +40,8 @@ ALGORITHMS = {
 _TRAIN_HELP = """{summary}
 
 Examples:
-  lmenvs train {name} --env {env} --model runs/start --out runs/{name}
-  lmenvs train {name} --env {env} --model runs/start --out runs/{name} --resume"""
+  lmenvs train {name} --env {env} {given} --out runs/{name}
+  lmenvs train {name} --env {env} {given} --out runs/{name} --resume"""
 
 _PRETRAIN_HELP = """Make a tiny language model on the spot and clone scripted play; no download.
 
@@ -90,20 +91,38 @@ def train(arguments: Sequence[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ALGORITHMS)}"
         raise ValueError(f"expected an algorithm, got {name or 'none'!r}; {hint}")
     module = importlib.import_module(f"algorithms.{name}")
-    fields = [_ENV_FIELD, _MODEL_FIELD, _OUT_FIELD, _RESUME_FIELD, _DEVICE_FIELD]
-    plays = "env_workers" in inspect.signature(module.train).parameters
-    fields += [*(_WORKER_FIELDS if plays else ()), _config_field(module.Config)]
+    takes = inspect.signature(module.train).parameters
+    fields, given = _what_it_takes(takes)
+    fields.append(_config_field(module.Config))
     maker = dataclasses.make_dataclass("Train", fields, frozen=True, kw_only=True)
-    maker.__doc__ = _TRAIN_HELP.format(summary=module.__doc__, name=name, env=_ENV)
+    maker.__doc__ = _TRAIN_HELP.format(summary=module.__doc__, name=name, env=_ENV, given=given)
     options = parse(maker, f"lmenvs train {name}", arguments[1:])
     from agents.devices import find_device
 
     find_device(options.device)
     make(options.env).close()  # mistakes are told before a folder is made for the run
-    given = options.env, model_folder(options.model), options.out, options.config
-    workers = {name: getattr(options, name) for name, *_ in _WORKER_FIELDS if plays}
-    _finish(module.train(*given, resume=options.resume, device=options.device, **workers))
+    model = None if options.model is None else model_folder(options.model)
+    named = [name for name, *_ in (*_WORKER_FIELDS, _DATA_FIELD) if name in takes]
+    chosen = {name: getattr(options, name) for name in ("resume", "device", *named)}
+    _finish(module.train(options.env, model, options.out, options.config, **chosen))
     return 0
+
+
+def _what_it_takes(
+    takes: Mapping[str, inspect.Parameter],
+) -> tuple[list[tuple[str, Any, Any]], str]:
+    """The options of a trainer besides its Config, and what an example of it names."""
+    fields = [_ENV_FIELD, _OUT_FIELD, _RESUME_FIELD, _DEVICE_FIELD]
+    given: list[str] = []
+    if "data" in takes:
+        needed = takes["data"].default is inspect.Parameter.empty
+        fields.append(_DATA_FIELD if needed else _OPTIONAL_DATA_FIELD)
+        given += ["--data runs/data/episodes.jsonl"] * needed
+    optional = type(None) in typing.get_args(takes["model"].annotation)
+    fields.append(_OPTIONAL_MODEL_FIELD if optional else _MODEL_FIELD)
+    given += ["--model runs/start"] * (not optional)
+    fields += _WORKER_FIELDS if "env_workers" in takes else ()
+    return fields, " ".join(given)
 
 
 def _overview() -> str:
@@ -137,8 +156,17 @@ def _config_field(config: Any) -> tuple[str, Any, Any]:
     return ("config", config, dataclasses.field(default=config()))
 
 
+_DATA_HELP = "a file of episodes, one JSON line each; None: the demonstrator plays"
 _ENV_FIELD = _described("env", str, "the environment, with arguments behind a question mark")
 _MODEL_FIELD = _described("model", str, "a model folder, a run's --out folder or a hub id")
+_OPTIONAL_MODEL_FIELD = _described(
+    "model",
+    str | None,
+    "a model folder, a run's --out folder or a hub id; None: a tiny one made for the data",
+    default=None,
+)
+_DATA_FIELD = _described("data", Path, "a file of episodes, one JSON line each")
+_OPTIONAL_DATA_FIELD = _described("data", Path | None, _DATA_HELP, default=None)
 _OUT_FIELD = _described("out", Path, "a new folder for the run; with --resume, the run's folder")
 _DEVICE_FIELD = _described(
     "device", str, "where the models are: cpu, cuda or cuda:N", default="cpu"

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from agents.branching import branch
-from agents.devices import find_device
+from agents.critics import TurnCritic
 from agents.making import open_engine
-from agents.models import load_model
 from agents.protocols import Policy
 from agents.rollout import Crash, collect
 from agents.sampling import Sampling
@@ -21,11 +20,13 @@ from lmenvs.types import Episode
 
 from .. import support
 from ..metrics import credit_metrics, rollout_metrics, training_split
-from ..reference import Reference
+from ..reference import Reference, open_reference
 from .checks import check_episodes
 from .config import Config
 from .experience import Experience, read_episodes
-from .learner import Judges, Learner, rate_share
+from .learner import Judges, Learner, MakeCritic, rate_share
+from .opening import Judging, keep_diverged, open_learner
+from .plausible import plausible_values
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -71,6 +72,7 @@ class Session:
         self._played: list[Episode] = []
         self._turns = 0  # of this iteration
         self._spent = spent  # turns of all iterations before it
+        self._plausible = plausible_values(env)
 
     @property
     def path(self) -> Path:
@@ -111,7 +113,19 @@ class Session:
     def _save(self, complete: int) -> None:
         learner = self.learner
         state = {"iteration": complete, "turns": self._spent + self._turns, **learner.state()}
-        self._run.save(lambda folder: learner.chat.save(learner.model, folder), state)
+        self._run.save(learner.save, state)
+
+    def check(self, targets: Tensor, mask: Tensor) -> None:
+        """Look whether value targets, in the environment's own unit, can be.
+
+        Raises:
+            support.Diverged: if they could not for a while; what the run has become is kept apart.
+        """
+        try:
+            self._plausible.check(targets, mask)
+        except support.Diverged as error:
+            kept = keep_diverged(self._run, self.learner)
+            raise support.Diverged(f"{error}; the weights of now are in {kept}") from error
 
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Time a part of the iteration: see `support.Run.phase`."""
@@ -155,6 +169,7 @@ class Session:
             allowed=allowed,
         )
         check_episodes(episodes)
+        self._plausible.saw(episodes)
         self._turns += sum(len(episode.turns) for episode in episodes)
         self._played += episodes
         return episodes
@@ -238,6 +253,8 @@ def open_session(
     *,
     judges: Judges = "nothing",
     critic_learning_rate: float = 0.0,
+    critic: MakeCritic = TurnCritic,
+    target: bool = False,
     resume: bool = False,
     device: str = "cpu",
     env_workers: int = 0,
@@ -248,29 +265,35 @@ def open_session(
     Args:
         name: The algorithm's.
         env: The string that names the environment.
-        model: A folder or hub id; what the policy is held close to, too.
+        model: A folder or hub id; what the policy is held close to, unless the objective names it.
         out: The run's folder.
         config: The algorithm's settings.
         judges: Whether there is a critic, and of what.
         critic_learning_rate: Of the critic.
+        critic: Makes the critic from the policy.
+        target: Whether a frozen copy of the critic follows it.
         resume: Go on from the last checkpoint in `out`.
         device: Where policy and critic are: "cpu", "cuda", "cuda:1".
         env_workers: See `agents.starts.Limits`.
         step_timeout: See `agents.starts.Limits`.
     """
-    where = find_device(device)
     given = {"algorithm": name, "env": env, "model": str(model), **asdict(config)}
-    run = support.open_run(out, given, resume=resume)
-    state = run.load_state()
-    with torch.random.fork_rng():
-        support.seed_all(config.seed)
-        language_model, chat = load_model(run.path / "checkpoints" if state else model)
-        language_model.to(where)  # type: ignore[arg-type]
-        learner = Learner(language_model, chat, config, judges, critic_learning_rate)
-    reference = Reference(learner.model, model) if config.objective.reference_kl else None
-    if state:
-        learner.load(state)
+    opened = open_learner(
+        out,
+        given,
+        lambda _: model,
+        config,
+        Judging(judges, critic_learning_rate, critic, target),
+        seed=config.seed,
+        entropy_bonus=config.objective.entropy_bonus,
+        resume=resume,
+        device=device,
+    )
+    learner, state = opened.learner, opened.state
+    reference = None
+    if (objective := config.objective).reference_kl:
+        reference = open_reference(learner.model, learner.chat, model, objective.reference)
     start, spent = (state["iteration"], state["turns"]) if state else (0, 0)
     return Session(
-        name, env, run, learner, config, reference, start, spent, env_workers, step_timeout
+        name, env, opened.run, learner, config, reference, start, spent, env_workers, step_timeout
     )

@@ -24,13 +24,14 @@ class ValueTargets:
 
 
 def critic_of(learner: Learner) -> TurnCritic:
-    """The learner's critic.
+    """The learner's critic, which reads whole episodes.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if it has none, or one of another kind.
     """
-    if learner.critic is None:
-        raise ValueError("expected a learner with a critic, got one that judges nothing")
+    if not isinstance(learner.critic, TurnCritic):
+        got = "nothing" if learner.critic is None else type(learner.critic).__name__
+        raise ValueError(f"expected a learner with a critic of turns, got {got}")
     return learner.critic
 
 

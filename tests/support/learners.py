@@ -40,7 +40,13 @@ def prepared(
     **read: Any,
 ) -> tuple[Learner, Experience]:
     """A beginner (or the model given) whose critic says something, and what it has read."""
-    learner = Learner(*(of or beginner()), config, judges, config.critic_learning_rate)
+    learner = Learner(
+        *(of or beginner()),
+        config,
+        judges,
+        config.critic_learning_rate,
+        entropy_bonus=config.objective.entropy_bonus,
+    )
     if learner.critic is not None:
         with_random_heads(learner.critic)
     return learner, read_episodes(learner, episodes, config, **read)

@@ -1,0 +1,67 @@
+"""A model from nothing (torch): tiny, with a tokenizer of the texts that it will read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agents import tiny
+from agents.chat import Chat
+from agents.models import load_model
+from lmenvs.types import Episode
+
+from .datasets.file import EpisodeFile
+
+READ_FOR_TOKENS = 512  # episodes that the tokenizer is made of
+HIDDEN, LAYERS, HEADS, VOCABULARY = 96, 2, 4, 1536
+SHORTEST_CONTEXT = 1024
+
+
+def texts_of(episodes: Sequence[Episode]) -> Iterator[str]:
+    """What a model reads and writes in episodes; actions as the plain chat format spells them."""
+    for episode in episodes:
+        yield episode.instructions
+        yield episode.final_observation
+        for turn in episode.turns:
+            yield turn.observation
+            yield " " + turn.action.text
+
+
+def save_start(data: EpisodeFile, folder: Path, seed: int) -> None:
+    """Make a tiny model for a file of episodes and write its folder.
+
+    The tokenizer is made of episodes drawn from `seed`, the window twice as long as the longest of
+    the episodes with the most turns.
+    """
+    chosen = np.random.default_rng((seed, 0)).choice(
+        len(data), min(len(data), READ_FOR_TOKENS), replace=False
+    )
+    tokenizer = tiny.make_tokenizer(texts_of(data.read(np.sort(chosen))), VOCABULARY)
+    chat = Chat(tokenizer)
+    longest = data.read(np.argsort(-data.turns_E, kind="stable")[:8])
+    length = max(_length(chat.encode_episode(episode)) for episode in longest)
+    model = tiny.make_model(
+        tokenizer,
+        hidden=HIDDEN,
+        layers=LAYERS,
+        heads=HEADS,
+        context=max(SHORTEST_CONTEXT, 2 * length),
+        seed=seed,
+    )
+    chat.save(model, folder)
+
+
+def _length(episode: Episode) -> int:
+    actions = [turn.action for turn in episode.turns]
+    return sum(len(action.prompt_ids) + len(action.token_ids) for action in actions)
+
+
+def starting_model(model: str | Path | None, data: EpisodeFile, out: Path, seed: int) -> Path | str:
+    """The model to begin with: the one named, or one made for the file in `out/start`."""
+    if model is not None:
+        return model
+    folder = out / "start"
+    if not (folder / "config.json").exists():
+        save_start(data, folder, seed)
+    load_model(folder)  # a torn folder is told here
+    return folder
