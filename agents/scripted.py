@@ -3,10 +3,11 @@
 Each draws from a generator made of `conversation.seed`: batch width and order change nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from lmenvs.core import TextEnv
 from lmenvs.spaces import AnyText
 from lmenvs.types import Action
 
@@ -76,6 +77,38 @@ class ExpertPolicy:
                 "use agents.rollout, which provides it"
             )
         return conversation.env.expert_action()
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Nothing is kept."""
+
+
+class PlayerPolicy:
+    """A function of the live environment and a generator that says what to do.
+
+    Args:
+        player: For example those of `lmenvs.recipes.find_player`, which measure reference scores.
+    """
+
+    version = 0
+
+    def __init__(self, player: Callable[[TextEnv, np.random.Generator], str]):
+        self._player = player
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Action]:
+        """What the function says of each conversation's environment.
+
+        Raises:
+            ValueError: where a conversation has no live environment.
+        """
+        return [Action(self._ask(conversation)) for conversation in conversations]
+
+    def _ask(self, conversation: Conversation) -> str:
+        if conversation.env is None:
+            raise ValueError(
+                "a scripted player looks at the live environment, got a conversation without one; "
+                "use agents.rollout, which provides it"
+            )
+        return self._player(conversation.env, np.random.default_rng(conversation.seed))
 
     def forget(self, ids: Iterable[str]) -> None:
         """Nothing is kept."""

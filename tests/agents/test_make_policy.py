@@ -12,9 +12,10 @@ from agents import Conversation, Policy, make_policy
 from agents.branching import branch
 from agents.folders import model_folder
 from agents.human import HumanPolicy
-from agents.rollout import collect
+from agents.rollout import collect, evaluate
 from agents.scripted import ExpertPolicy, NeverGoBack, RandomPolicy
 from lmenvs import Action, Message
+from lmenvs.references import references
 from tests.support.games import Dice, Scripted, rolls
 
 ROOT = Path(agents.__file__).parent.parent
@@ -38,6 +39,18 @@ def test_options_come_from_the_spec_or_from_the_call_which_wins() -> None:
     assert make_policy("script:never-go-back?noise=0").act([said]) == [Action("take coin")]
     with pytest.raises(ValueError, match="noise 7"):
         make_policy("script:never-go-back?noise=0", noise=7)
+
+
+def test_a_function_that_measures_a_reference_score_plays_it():
+    env = "lmenvs/Wordle-v0?feedback=lmrl"
+    spec = "script:lmenvs.envs.word.wordle_policies:dataset"
+    measured = references(env)["average"]
+    report = evaluate(env, spec, episodes=300, seed=10**6, split="all")
+    assert report.returns.low < measured.value < report.returns.high
+    assert make_policy("script:agents.scripted:listed_commands").version == 0
+    for wrong in ("script:no.such:thing", "script:agents.scripted:nothing"):
+        with pytest.raises(ValueError, match=r"no such function .* expected script:MODULE:FUNC"):
+            make_policy(wrong)
 
 
 @pytest.mark.parametrize(
