@@ -50,7 +50,15 @@ def normalise(env: str, raw: float) -> float:
             f"{env!r} has no reference {', '.join(missing)} in the row of {spec.id}; "
             f"environments with bounds: {', '.join(known) or 'none'}"
         )
-    least, average, most = (bounds[name] for name in ("min", "average", "max"))
+    return between(raw, bounds["min"], bounds["average"], bounds["max"])
+
+
+def between(raw: float, least: float, average: float, most: float) -> float:
+    """A raw return between bounds: 0 the least, 50 the average, 100 the most, straight between.
+
+    >>> between(-45.0, -101.0, -83.0, -7.0)
+    75.0
+    """
     if raw >= average:
         return 50.0 + 50.0 * (raw - average) / (most - average)
     return 50.0 * (raw - least) / (average - least)
