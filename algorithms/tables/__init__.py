@@ -1,7 +1,8 @@
 """The tables of README.md and examples/benchmarks/README.md: `python -m algorithms.tables --write`.
 
 One table, one function of the repository's root: what there is (listing.py), and what was measured
-(results.py, learning.py, credit.py, engine.py). A test fails while a page is old.
+(results.py, learning.py, lmrl.py, efficiency.py, credit.py, engine.py). A test fails while a page
+is old.
 """
 
 import re
@@ -9,9 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .credit import credit, credit_verdict
+from .efficiency import efficiency
 from .engine import engine
 from .learning import language_models, tabular
 from .listing import algorithms, environments
+from .lmrl import lmrl
 from .markdown import ROOT
 from .results import results
 
@@ -22,6 +25,8 @@ PAGES: Mapping[str, Mapping[str, Table]] = {
         "algorithms": algorithms,
         "results": results,
         "learning": language_models,
+        "lmrl": lmrl,
+        "efficiency": efficiency,
         "credit": credit_verdict,
         "engine": engine,
     },

@@ -57,7 +57,7 @@ def train(name: str, task: Task, seed: int, data: Path, start: Path, out: Path) 
     module = importlib.import_module(f"algorithms.{method.algorithm}")
     if method.kind == "start":
         return _clone(module, method, task, seed, data, out)
-    config = _config(module.Config, method, task, seed)
+    config = config_of(module.Config, method, task, seed)
     more = {"data": data} if method.kind == "file" else {}
     return module.train(task.env, start, out, config, resume=True, **more)
 
@@ -79,7 +79,8 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
     return module.pretrain(task.env, out, config, resume=True)
 
 
-def _config(kind: Any, method: Method, task: Task, seed: int) -> Any:
+def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
+    """The algorithm's Config for a task: its defaults, what the task sets, what the method does."""
     known = {field.name for field in fields(kind)}
     online = method.kind == "online"
     given: dict[str, Any] = {
