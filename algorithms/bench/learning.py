@@ -1,4 +1,4 @@
-"""Language models that learn, cell by cell: every algorithm on every task, three seeds each.
+"""Language models that learn, cell by cell: every estimator of credit, every task, three seeds.
 
 A cell clones a tiny model on scripted play (once per task and seed), trains it with one algorithm
 until it has spent the task's environment turns, and plays held-out tasks before and after. How
@@ -18,7 +18,6 @@ from agents.rollout import evaluate
 
 from .. import behaviour_cloning, support
 from ..checkpoints import write_whole
-from ..commands.training import ALGORITHMS
 from ..locks import lock_folder
 from ..trainer.objective import Objective
 from .kept import differing
@@ -41,8 +40,11 @@ the probability of everything that was said; without this, comparisons are of th
 AS_PUBLISHED = "grpo, not centred"
 UNCLIPPED = ("reinforce",)
 """One pass over fresh episodes, as nothing bounds what a second one would do."""
-OTHERS = ("behaviour_cloning", "archer")
-"""Not measured here: the first makes the starts, the demo measures the second."""
+CREDIT = (
+    *("bapo", "bilevel_ppo", "epo", "gigpo", "grpo", "poad", "reinforce", "rloo", "segment_po"),
+    *("single_stream", "slate", "stratified_grpo", "tempo", "token_ppo", "tppo", "turn_ppo"),
+)
+"""The algorithms that differ in how fresh episodes are credited."""
 FORKING: Mapping[str, Mapping[str, int]] = {
     "segment_po": {"tasks": 8, "segment": 5, "continuations": 2},
     "slate": {"tasks": 16, "forks": 16, "siblings": 3},
@@ -118,7 +120,7 @@ class Cell:
         return f"{self.task} / {self.method} / {self.seed}"
 
 
-METHODS = (*(name for name in ALGORITHMS if name not in OTHERS), AS_PUBLISHED)
+METHODS = (*CREDIT, AS_PUBLISHED)
 
 
 def cells(methods: Sequence[str] = METHODS, seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:

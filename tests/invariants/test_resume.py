@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import os
 import signal
 import subprocess
@@ -18,7 +19,14 @@ from algorithms.behaviour_cloning import TinyConfig
 from algorithms.commands.training import ALGORITHMS
 from algorithms.trainer.objective import Objective
 from tests.support.language import interrupted_after
-from tests.support.training import MICROWAVE, assert_same_run, cloning, metrics, start
+from tests.support.training import (
+    MICROWAVE,
+    assert_same_run,
+    cloning,
+    metrics,
+    recorded,
+    start,
+)
 
 Trainer = Callable[[Path, bool], Path]
 # what is set of these is what an algorithm has; two minibatches, so that the order of rows counts
@@ -26,7 +34,7 @@ SHORT: dict[str, Any] = {
     **{"iterations": 3, "max_new_tokens": 8, "minibatches": 2},
     **{"episodes": 6, "groups": 2, "group_size": 3, "tasks": 6, "continuations": 2, "forks": 2},
     **{"warmup": 1, "warmup_iterations": 1, "critic_steps": 2, "batch_size": 4, "actor_steps": 2},
-    "token_baseline": True,
+    **{"token_baseline": True, "steps": 2, "evaluations": 2},
 }
 
 
@@ -35,7 +43,13 @@ def small(name: str, **fields: Any) -> Trainer:
     module = importlib.import_module(f"algorithms.{name}")
     known = {field.name for field in dataclasses.fields(module.Config)}
     config = module.Config(**{k: v for k, v in {**SHORT, **fields}.items() if k in known})
-    return lambda out, again: module.train(MICROWAVE, start(), out, config, resume=again)
+    from_file = "data" in inspect.signature(module.train).parameters
+
+    def train(out: Path, again: bool) -> Path:
+        more = {"data": recorded()} if from_file else {}
+        return module.train(MICROWAVE, start(), out, config, resume=again, **more)
+
+    return train
 
 
 OPTIONS = Objective(

@@ -16,7 +16,7 @@ from agents.rollout import collect
 from agents.sampling import Sampling
 from algorithms import behaviour_cloning
 from algorithms.trainer_state import read_state
-from lmenvs.types import Episode
+from lmenvs.types import Episode, write_episodes
 
 MICROWAVE = "lmenvs/Microwave-v0"
 _KEPT: list[TemporaryDirectory[str]] = []  # folders that live as long as the tests do
@@ -59,6 +59,16 @@ def played(count: int = 12, max_turns: int | None = None, group_size: int = 1) -
     """Its episodes; with `max_turns` most of them are truncated."""
     policy = LMPolicy(*beginner(), Sampling(max_new_tokens=8))
     return collect(MICROWAVE, policy, range(count), max_turns=max_turns, group_size=group_size)
+
+
+@cache
+def recorded() -> Path:
+    """A file of random play and of the expert's."""
+    _KEPT.append(TemporaryDirectory(prefix="lmenvs-tests-"))
+    file = Path(_KEPT[-1].name) / "episodes.jsonl"
+    players = ("random", range(24)), ("expert", range(100, 108))
+    write_episodes(file, [e for who, seeds in players for e in collect(MICROWAVE, who, seeds)])
+    return file
 
 
 def flat(model: torch.nn.Module) -> torch.Tensor:
