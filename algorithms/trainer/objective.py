@@ -34,6 +34,7 @@ class Objective:
     entropy_bonus: float = 0.0  # keeps answers varied; too much keeps them random
     target_entropy: float | None = None  # nats per token: the bonus grows while entropy is below
     reference_kl: float = 0.0  # pulls the policy towards where it began; above 0 costs a pass
+    reference: str = ""  # pull it towards this folder or hub id instead, such as its BC clone
     kl_in: KLIn = "loss"  # k2 in the loss, or k1 taken off the rewards before credit
     entropy_share: float = 1.0  # e.g. 0.2: train only the tokens where the policy hesitated most
     clip_covariance: float = 0.0  # e.g. 0.0002: the share of collapsing tokens that is left out
@@ -57,6 +58,11 @@ class Objective:
         if self.target_entropy is not None:
             fits = self.target_entropy > 0
             _within("target_entropy", self.target_entropy, fits, "nats above 0, or None")
+        if self.reference and not self.reference_kl:
+            raise ValueError(
+                f"reference {self.reference!r} with reference_kl 0: nothing would be held close to "
+                "it; expected reference_kl above 0"
+            )
 
 
 def _within(name: str, value: float, fits: bool, expected: str) -> None:
