@@ -11,6 +11,7 @@ the count of the whole batch, and the accumulated gradient is that of the whole 
 is counted (tokens, turns or rows) is the `reduction`: see `masked_mean`.
 """
 
+from .advantage_weighted import Importance, a_lol, direct_advantage, success_cross_entropy
 from .balance import balanced_clip
 from .critics import archer_critic, expectile, value_mse
 from .divergence import KLKind, kl_penalty
@@ -29,6 +30,7 @@ from .token_weights import (
 
 __all__ = [
     "LOG_RATIO_LIMIT",
+    "Importance",
     "KLKind",
     "LossOutput",
     "Mask",
@@ -37,12 +39,14 @@ __all__ = [
     "Turns",
     "Unit",
     "Values",
+    "a_lol",
     "archer_critic",
     "balanced_clip",
     "controlled_coefficient",
     "covariance",
     "covariance_mask",
     "covariance_top",
+    "direct_advantage",
     "entropy",
     "entropy_smoothing",
     "expectile",
@@ -56,5 +60,6 @@ __all__ = [
     "policy_gradient",
     "ppo_clip",
     "sign_weighted",
+    "success_cross_entropy",
     "value_mse",
 ]
