@@ -7,11 +7,12 @@ keeps the best share of the episodes by return first (the %BC baseline of Chen e
 Transformer, 2021, section 5; LMRL-Gym's filtered BC).
 
 `train` clones a model on an episode file or on the scripted play of an environment; `pretrain`
-first makes a tiny model and a tokenizer on the spot, so that nothing has to be downloaded.
+first makes a tiny model and a tokenizer on the spot, so that nothing has to be downloaded. Of a
+file only the episodes of one minibatch are in memory.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -25,15 +26,18 @@ from agents.chat import Chat
 from agents.devices import find_device
 from agents.models import load_model
 from agents.rollout import collect
-from lmenvs.registration import parse_env_string
-from lmenvs.types import Episode, read_episodes
+from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import TokenBatch, make_batch
+from .batch import TokenBatch
+from .datasets.batches import open_batches
+from .datasets.file import EpisodeFile
 from .forward import micro_batches, policy_logprobs
-from .metrics import merged, rollout_metrics, training_split, update_metrics
+from .metrics import merged, training_split, update_metrics
 from .parallel import SideBySide
 from .settings import refuse_impossible
+
+MOST_READ = 20_000  # episodes of a file that a new model's tokenizer is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def best(episodes: Sequence[Episode], keep: float) -> list[Episode]:
     return [episodes[i] for i in sorted(order[:count])]
 
 
-def demonstrations(env: str, config: Config) -> list[Episode]:
+def demonstrations(env: str, config: Config) -> list[Episode] | EpisodeFile:
     """Episodes to imitate: those of the environment in the file (whatever its arguments were), or
     played by the demonstrator on training tasks.
 
@@ -95,16 +99,8 @@ def demonstrations(env: str, config: Config) -> list[Episode]:
         ValueError: if the file has no episodes or none of this environment.
     """
     if config.demonstrations is not None:
-        wanted = parse_env_string(env)[0]
-        recorded = [e for e in read_episodes(config.demonstrations) if e.turns]
-        episodes = [e for e in recorded if parse_env_string(e.env)[0] == wanted]
-        if not episodes:
-            found = ", ".join(sorted({e.env for e in recorded})) or "no episode with a turn"
-            raise ValueError(
-                f"{config.demonstrations}: expected episodes of {wanted}, got {found}; give a file "
-                "of that environment's episodes"
-            )
-        return best(episodes, config.keep)
+        recorded = EpisodeFile(config.demonstrations, env)
+        return recorded.only(recorded.best(config.keep))
     seeds = np.random.default_rng((config.seed, 0)).integers(2**31, size=config.episodes).tolist()
     episodes = collect(
         env,
@@ -160,14 +156,14 @@ def clone(
     run: support.Run,
     model: PreTrainedModel,
     chat: Chat,
-    episodes: Sequence[Episode],
+    episodes: Sequence[Episode] | EpisodeFile,
     config: Config,
 ) -> None:
     """Imitate the episodes for some epochs, with checkpoints; goes on where the run folder
     stands.
     """
-    batch = make_batch(episodes, chat).to(next(model.parameters()).device)
-    steps_per_epoch = -(-len(batch) // config.batch_size)
+    batches = open_batches(episodes, chat, next(model.parameters()).device)
+    steps_per_epoch = -(-len(batches) // config.batch_size)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=0.0, fused=True
     )
@@ -178,7 +174,6 @@ def clone(
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         start = state["iteration"]
-    played = rollout_metrics(episodes)
     with (
         support.interruptible() as stop,
         support.progress("behaviour cloning", config.epochs * steps_per_epoch) as advance,
@@ -186,20 +181,14 @@ def clone(
     ):
         advance(start * steps_per_epoch)
         for epoch in range(start, config.epochs):
-            order = np.random.default_rng((config.seed, 1 + epoch)).permutation(len(batch))
+            order = np.random.default_rng((config.seed, 1 + epoch)).permutation(len(batches))
             history: list[dict[str, float]] = []
             with run.phase("update"):
                 for rows in np.array_split(order, steps_per_epoch):
-                    history.append(update(model, optimizer, batch.rows(rows), config, threads))
+                    history.append(update(model, optimizer, batches.rows(rows), config, threads))
                     schedule.step()
                     advance(1, loss=history[-1]["loss/negative_log_likelihood"])
-            run.log(
-                epoch,
-                {
-                    **merged(history),
-                    **{f"demonstration/{k.removeprefix('rollout/')}": v for k, v in played.items()},
-                },
-            )
+            run.log(epoch, {**merged(history), **batches.metrics})
             if stop.requested or (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
                 state = {
                     "iteration": epoch + 1,
@@ -230,11 +219,23 @@ def train(
     out: str | Path,
     config: Config = Config(),
     *,
+    data: str | Path | None = None,
     resume: bool = False,
     device: str = "cpu",
 ) -> Path:
-    """Clone an existing model on `device` ("cpu", "cuda"); returns the run folder."""
+    """Clone an existing model on `device` ("cpu", "cuda"); returns the run folder.
+
+    Raises:
+        ValueError: where `data`, a file of episodes, and `config.demonstrations` are both given.
+    """
     where = find_device(device)
+    if data is not None:
+        if config.demonstrations is not None:
+            raise ValueError(
+                f"expected one file of episodes, got {data} and {config.demonstrations}; "
+                "give --data alone"
+            )
+        config = replace(config, demonstrations=str(data))
     given = {"algorithm": "behaviour_cloning", "env": env, "model": str(model), **asdict(config)}
     run = support.open_run(out, given, resume=resume)
     state = run.load_state()
@@ -277,9 +278,13 @@ def pretrain(
     return run.path
 
 
-def _texts(episodes: Sequence[Episode]) -> list[str]:
-    texts = [episode.instructions for episode in episodes]
-    for episode in episodes:
-        texts += [turn.observation for turn in episode.turns]
-        texts += [" " + turn.action.text for turn in episode.turns]
-    return texts
+def _texts(episodes: Sequence[Episode] | EpisodeFile) -> Iterator[str]:
+    """What the tokenizer is made of: of a large file, episodes at equal distances."""
+    count = min(len(episodes), MOST_READ) if isinstance(episodes, EpisodeFile) else len(episodes)
+    chosen = np.linspace(0, len(episodes) - 1, count).astype(int).tolist()
+    for index in chosen:
+        yield episodes[index].instructions
+    for index in chosen:
+        for turn in episodes[index].turns:
+            yield turn.observation
+            yield " " + turn.action.text

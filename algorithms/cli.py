@@ -38,6 +38,7 @@ EXTRAS = {
     "safetensors": ("train", "model weights are stored with it"),
     "jinja2": ("report", "the report page is written with it"),
     "matplotlib": ("report", "the report's curves are drawn with it"),
+    "minari": ("minari", "Minari datasets are read with it"),
     "httpx": ("api", "endpoints are asked with it"),
     "tenacity": ("api", "endpoints are asked again with it"),
 }
@@ -62,6 +63,7 @@ COMMANDS = {
     "compare": Command("evaluation", "Compare", "compare", "two evaluations, paired by seed"),
     "pretrain": Command("training", "pretrain_options", "pretrain", "make and clone a tiny model"),
     "train": Command("training", "", "train", "improve a model on an environment"),
+    "dataset": Command("datasets", "", "dataset", "make, describe or import a file of episodes"),
     "report": Command("reporting", "Report", "report", "one HTML page of one or several runs"),
     "bench": Command("benchmarking", "Bench", "bench", "speeds of this machine"),
 }
@@ -118,7 +120,7 @@ def _dispatch(given: list[str]) -> int:
     command = COMMANDS[name]
     module = importlib.import_module(f"algorithms.commands.{command.module}")
     function: Callable[..., int | None] = vars(module)[command.function]
-    if name == "train":  # a second name decides about the options
+    if not command.options:  # a second name decides about them
         return function(rest) or 0
     return function(parse(vars(module)[command.options], f"lmenvs {name}", rest)) or 0
 

@@ -1,7 +1,7 @@
 """A file of episodes read by number: places, returns and lengths are held, episodes are not.
 
-An episode costs 29 bytes of memory. Opening reads the file once from end to end and
-checks every line, so that what is drawn later is sound.
+An episode costs 29 bytes of memory. Opening reads the file once from end to end and checks every
+line, so that what is drawn later is sound.
 """
 
 import copy
@@ -80,6 +80,9 @@ class EpisodeFile:
 
     def __getitem__(self, index: int) -> Episode:
         return self.read([index])[0]
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         return f"EpisodeFile({str(self.path)!r}, {len(self)} episodes)"

@@ -36,7 +36,7 @@ def test_demonstrations_are_played_or_read(tmp_path: Path):
     other = collect("lmenvs/Wordle-v0", "random", [0])
     write_episodes(file, [*other, *script])
     read = demonstrations(MICROWAVE, replace(CONFIG, demonstrations=str(file)))
-    assert read == script
+    assert list(read) == script
     write_episodes(file, other)
     with pytest.raises(ValueError, match=r"expected episodes of lmenvs/Microwave-v0, got .*Wordle"):
         demonstrations(MICROWAVE, replace(CONFIG, demonstrations=str(file)))

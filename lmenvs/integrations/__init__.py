@@ -1,0 +1,1 @@
+"""Bridges to other packages of the ecosystem, one file each; a package is imported when used."""
