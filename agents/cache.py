@@ -49,7 +49,8 @@ class SlotCache(Cache):
     def copy(self, source: int, targets: list[int], length: int) -> None:
         """Copy the first `length` tokens of one slot into others (forks, shared prompts)."""
         for store in (*self._keys, *self._values):
-            store[targets, :, :length] = store[source, :, :length]
+            # a copy first: torch refuses to write a full slot while it reads one of the same store
+            store[targets, :, :length] = store[source, :, :length].clone()
 
     @property
     def windows(self) -> set[int | None]:

@@ -33,6 +33,7 @@ from lmenvs.types import Action, Finish
 
 from .chat import Chat
 from .generators import LentGenerators
+from .guidance import is_guided
 from .models import decoder, load_model
 from .paging import make_manager, start, stop, window_of
 from .prompts import Prompt, next_prompt
@@ -84,6 +85,10 @@ class ContinuousPolicy:
         self._over: list[tuple[str, Action]] = []
         self._generators = LentGenerators(model.device)
         self._close = weakref.finalize(self, stop, self._manager, model, before)
+
+    def under(self, sampling: Sampling) -> "ContinuousPolicy":
+        """The same model under other settings."""
+        return ContinuousPolicy(self.model, self.chat, sampling, self.version)
 
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
         """Sample one answer for each conversation."""
@@ -220,6 +225,15 @@ class ContinuousPolicy:
 def load_policy(
     path: str | Path, sampling: Sampling = Sampling(), seed: int = 0
 ) -> ContinuousPolicy:
-    """The policy of a model folder or hub id."""
+    """The policy of a model folder or hub id.
+
+    Raises:
+        ValueError: for a folder with value heads, which would be left out.
+    """
+    if is_guided(path):
+        raise ValueError(
+            f"{path}: expected a model that decodes alone, got one with value heads, which "
+            "continuous batching does not heed; use hf: instead"
+        )
     model, chat = load_model(path)
     return ContinuousPolicy(model, chat, sampling, seed=seed)

@@ -34,7 +34,7 @@ class TurnCritic(nn.Module):
         token_values: int = 0,
     ):
         super().__init__()
-        self.decoder = _own_decoder(model)
+        self.decoder = own_decoder(model)
         self.decoder.requires_grad_(True)
         width = int(model.config.hidden_size)
         self.value_head = _head(width, values)
@@ -71,7 +71,8 @@ class TurnCritic(nn.Module):
         return self.token_value_head(_at(hidden, positions))
 
 
-def _own_decoder(model: PreTrainedModel) -> nn.Module:
+def own_decoder(model: PreTrainedModel) -> nn.Module:
+    """A copy of the model's decoder that is trained whole; adapters are merged into it."""
     if not is_adapter(model):
         return copy.deepcopy(decoder(model))
     # adapters are merged: the copy is trained whole, and has the same weights' names in every run

@@ -27,6 +27,7 @@ from .attention import followed
 from .attention_plan import Call, Plan, Row
 from .cache import SlotCache
 from .devices import captured, cast_weights, mixed_precision
+from .guidance import Guide
 from .models import decoder, next_logits
 
 PATIENCE = 3  # passes of one shape before it is captured, which costs about as much as ten
@@ -58,14 +59,15 @@ class _Pass:
 
 
 class _Whole(nn.Module):
-    """Decoder and output layer as one module, to which weights can be lent."""
+    """Decoder, output layer and guide as one module, to which weights can be lent."""
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(self, model: PreTrainedModel, guide: Guide | None):
         super().__init__()
-        self.model = model
+        self.model, self.guide = model, guide
 
     def forward(self, ids: Tensor, positions: Tensor, cache: SlotCache) -> Tensor:
-        return next_logits(self.model, ids, positions, cache, slice(None))
+        shift = None if self.guide is None else self.guide.shift
+        return next_logits(self.model, ids, positions, cache, slice(None), shift)
 
 
 class Graphs:
@@ -75,14 +77,21 @@ class Graphs:
         model: The model.
         cache: The store; an ordinary pass has to write to it first.
         capture: Makes a graph of a pass; see `devices.captured`.
+        guide: Value heads that shift the logits.
 
     Attributes:
         served: How many passes were computed here.
     """
 
-    def __init__(self, model: PreTrainedModel, cache: SlotCache, capture: Capture = captured):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        cache: SlotCache,
+        capture: Capture = captured,
+        guide: Guide | None = None,
+    ):
         self.served = 0
-        self._whole, self._cache, self._capture = _Whole(model), cache, capture
+        self._whole, self._cache, self._capture = _Whole(model, guide), cache, capture
         self.reset()
 
     def reset(self) -> None:

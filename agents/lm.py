@@ -24,6 +24,7 @@ from .cache import SlotCache
 from .chat import Chat
 from .devices import mixed_precision
 from .graphs import Graphs
+from .guidance import Guide, load_guide
 from .last_block import find_last_block, read_by
 from .models import attention_widths, context_of, decoder, load_model, next_logits
 from .prefixes import PrefixIndex, common
@@ -45,6 +46,7 @@ class LMPolicy:
         chat: The conversation format of its tokenizer.
         sampling: Temperature, filters, answer length.
         version: How many updates the weights have received.
+        guide: Value heads that shift the logits: see guidance.py.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class LMPolicy:
         chat: Chat,
         sampling: Sampling = Sampling(),
         version: int = 0,
+        guide: Guide | None = None,
     ):
         refuse_unsupported(model)
         self.model, self.chat, self.sampling = model, chat, sampling
@@ -64,10 +67,12 @@ class LMPolicy:
         self._last_block = find_last_block(decoder(model), int(config.num_hidden_layers))
         self._cache = SlotCache()
         self._graphs: Graphs | None = None
-        if model.device.type == "cuda":
-            self._graphs = Graphs(model, self._cache)
+        self._guide, self._shift = guide, None  # what is proven is the model alone
         self.reset()
         prove(model, self._proof)
+        self._shift = None if guide is None else guide.shift
+        if model.device.type == "cuda":
+            self._graphs = Graphs(model, self._cache, guide=guide)
         self.reset()
         self.forwarded_tokens = 0
 
@@ -76,6 +81,10 @@ class LMPolicy:
         for name, text in enumerate(texts):
             self._slots.setdefault(str(name), Slot(name)).ids = list(text)
         return self._forward(list(self._slots.values())), self._cache.windows
+
+    def under(self, sampling: Sampling) -> "LMPolicy":
+        """The same model, guided as this one, under other settings."""
+        return LMPolicy(self.model, self.chat, sampling, self.version, self._guide)
 
     def reset(self) -> None:
         """Forget everything; needed after the weights have changed. The memory is kept."""
@@ -176,14 +185,9 @@ class LMPolicy:
     def _action(self, answer: Answer, finish: Finish) -> Action:
         text = self.chat.spoken(answer.token_ids)
         cut = self.sampling.cut(text)
-        return Action(
-            text.rstrip() if cut is None else cut,
-            answer.prompt_ids,
-            tuple(answer.token_ids),
-            tuple(answer.logprobs),
-            finish,
-            answer.fresh,
-        )
+        said = text.rstrip() if cut is None else cut
+        ids, logprobs = tuple(answer.token_ids), tuple(answer.logprobs)
+        return Action(said, answer.prompt_ids, ids, logprobs, finish, answer.fresh)
 
     def _open(self, conversation: Conversation) -> tuple[Slot, list[int], bool]:
         """The conversation's slot with the new prompt ids at its end: (slot, new ids, fresh)."""
@@ -258,9 +262,7 @@ class LMPolicy:
         return ready
 
     def _forward(self, slots: Sequence[Slot]) -> Tensor:
-        """Store the new tokens of these slots; the logits [B, vocabulary] behind each one's
-        last.
-        """
+        """Store these slots' new tokens; the logits [B, vocabulary] behind each one's last."""
         rows = [Row(slot.row, slot.stored, len(slot.ids) - slot.stored) for slot in slots]
         known = 1 + max(slot.row for slot in self._slots.values())
         self._cache.reserve(known, max(row.start + row.new for row in rows))
@@ -284,11 +286,14 @@ class LMPolicy:
         self._cache.aim(plan)
         with read_by(plan, self._config, self._last_block), mixed_precision(device):
             given = torch.tensor(ids, device=device)
-            logits = next_logits(self.model, given, plan.positions, self._cache, plan.last)
+            places, last = plan.positions, plan.last
+            logits = next_logits(self.model, given, places, self._cache, last, self._shift)
         return logits.float()
 
 
-def load_policy(path: str | Path, sampling: Sampling = Sampling()) -> LMPolicy:
-    """The policy of a model folder or hub id."""
+def load_policy(
+    path: str | Path, sampling: Sampling = Sampling(), strength: float | None = None
+) -> LMPolicy:
+    """The policy of a model folder or hub id, guided as `load_guide` says."""
     model, chat = load_model(path)
-    return LMPolicy(model, chat, sampling)
+    return LMPolicy(model, chat, sampling, guide=load_guide(path, model, strength))

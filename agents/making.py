@@ -8,14 +8,16 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmenvs.recipes import find_player
 from lmenvs.registration import parse_env_string
 
 from .bandits import bandit_policy
 from .folders import model_folder
 from .protocols import Policy
-from .scripted import ExpertPolicy, NeverGoBack, NoisyPolicy, RandomPolicy
+from .scripted import ExpertPolicy, NeverGoBack, NoisyPolicy, PlayerPolicy, RandomPolicy
 from .secrets import masked
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from .sampling import Sampling
 
 FORMS = (
-    "'random', 'expert', 'human', 'script:never-go-back', 'bandit:<rule>', "
+    "'random', 'expert', 'human', 'script:never-go-back', 'script:<module>:<function>', "
+    "'bandit:<rule>', "
     "'hf:<folder or hub id>', 'continuous:<folder or hub id>', 'openai:<model>@<base url>' or "
     "'module:function'"
 )
@@ -40,6 +43,8 @@ def make_policy(spec: str, **options: Any) -> Policy:
     | `expert` | the environment's scripted expert; `noise` is its share of random actions |
     | `human` | you, at the terminal |
     | `script:never-go-back` | an imperfect player of text worlds (`noise`) |
+    | `script:MODULE:FUNCTION` | a function of (environment, generator), such as that which made |
+    | | LMRL-Gym's Wordle data: `script:lmenvs.envs.word.wordle_policies:dataset` (`noise`) |
     | `bandit:RULE` | `ucb`, `thompson`, `greedy`, `epsilon-greedy`, `linucb` or `uniform` |
     | `hf:DIR`, `hf:ORG/NAME` | a causal language model (extra `train`); a run's `--out` folder |
     | `continuous:DIR` | the same through Transformers' continuous batching; see continuous.py |
@@ -48,7 +53,8 @@ def make_policy(spec: str, **options: Any) -> Policy:
 
     Options of the policy follow behind a question mark (`hf:runs/demo?temperature=0`) or as keyword
     arguments, which go over those in the string. Those of `hf:` are the fields of
-    `agents.sampling.Sampling`: `hf:DIR?top_p=0.9&stop=;`, `hf:DIR?stop=["; ", "."]`.
+    `agents.sampling.Sampling`: `hf:DIR?top_p=0.9&stop=;`, `hf:DIR?stop=["; ", "."]`; `strength`
+    is that of the value heads in the folder: see guidance.py.
 
     Raises:
         ValueError: for a spec of another form, an option the policy does not have, or a folder
@@ -62,6 +68,8 @@ def make_policy(spec: str, **options: Any) -> Policy:
             return _PLAIN[kind](**given)
         if kind == "script" and rest == "never-go-back":
             return NeverGoBack(**given)
+        if kind == "script" and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", rest):
+            return _player(rest, **given)
         if kind == "bandit" and rest:
             return bandit_policy(rest, given)
         if kind in ("hf", "continuous") and rest:
@@ -158,6 +166,16 @@ def _expert(noise: float = 0.0) -> Policy:
     return NoisyPolicy(ExpertPolicy(), noise) if noise else ExpertPolicy()
 
 
+def _player(name: str, noise: float = 0.0) -> Policy:
+    try:
+        base = PlayerPolicy(find_player(name))
+    except (ImportError, KeyError) as error:
+        raise ValueError(
+            f"policy 'script:{name}': no such function ({error}); expected script:MODULE:FUNCTION"
+        ) from error
+    return NoisyPolicy(base, noise) if noise else base
+
+
 _PLAIN = {"random": RandomPolicy, "expert": _expert, "human": _human}
 
 
@@ -166,7 +184,11 @@ def _language_model(kind: str, name: str, options: dict[str, Any]) -> Policy:
     try:
         from .sampling import Sampling
 
-        if kind == "hf":
+        if kind == "hf" and Path(folder, "two_levels.json").is_file():
+            from .level_models import load_two_levels as load_policy
+        elif kind == "hf" and Path(folder, "judge.json").is_file():
+            from .best_of_n import load_best_of_n as load_policy
+        elif kind == "hf":
             from .lm import load_policy
         else:
             from .continuous import load_policy
@@ -182,8 +204,9 @@ def _language_model(kind: str, name: str, options: dict[str, Any]) -> Policy:
             raise ValueError(f"policy '{kind}:{name}': {option}={value!r}; expected a number")
     if "stop" in options:
         options = {**options, "stop": _texts(options["stop"])}
-    seed = {"seed": options.pop("seed")} if kind == "continuous" and "seed" in options else {}
-    return load_policy(folder, Sampling(**options), **seed)
+    own = {"hf": "strength", "continuous": "seed"}[kind]
+    beside = {own: options.pop(own)} if own in options else {}
+    return load_policy(folder, Sampling(**options), **beside)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

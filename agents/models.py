@@ -1,5 +1,6 @@
 """Loading causal language models and reading their insides (torch), LoRA adapters included."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +71,26 @@ def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
 
 def next_logits(
-    model: PreTrainedModel, ids: Tensor, positions: Tensor, cache: Cache, last: Tensor | slice
+    model: PreTrainedModel,
+    ids: Tensor,
+    positions: Tensor,
+    cache: Cache,
+    last: Tensor | slice,
+    shift: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Read a flat row of tokens [N] into a cache; the logits behind the last ones [rows, V]."""
+    """Read a flat row of tokens [N] into a cache; the logits behind the last ones [rows, V].
+
+    `shift` says what is added to the logits of hidden states: see guidance.py.
+    """
     hidden = decoder(model)(
         input_ids=ids[None],
         position_ids=positions[None],
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state
-    return head_logits(model, hidden[0, last])
+    chosen = hidden[0, last]
+    logits = head_logits(model, chosen)
+    return logits if shift is None else logits.float() + shift(chosen)
 
 
 def has_window(model: PreTrainedModel) -> bool:

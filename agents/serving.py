@@ -32,6 +32,10 @@ class Sampled(Protocol):
     sampling: Any
     context: int
 
+    def under(self, sampling: Any) -> Policy:
+        """The policy under other settings."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -216,8 +220,7 @@ class Answers:
         voice = self._voices.pop((question.model, settings), None)
         if voice is None:
             if isinstance(policy, Sampled):
-                kind: Any = type(policy)
-                policy = kind(policy.model, policy.chat, settings, policy.version)
+                policy = policy.under(settings)
             voice = _Voice(policy)
         self._voices[question.model, settings] = voice
         idle = [key for key, other in self._voices.items() if not other.owed]

@@ -3,8 +3,7 @@
 The deviations from the paper stand in archer.py.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,120 +11,136 @@ import torch
 from torch import Tensor
 
 from . import losses, support
-from .archer_critic import advantages, encode
-from .batch import TokenBatch, make_batch
+from .archer_critic import critic_of, sibling_advantages
 from .forward import by_length
-from .metrics import update_metrics
-from .siblings import Grown, Siblings, draws, grow, sample_siblings, sibling_logprobs
+from .metrics import merged, update_metrics
+from .siblings import Siblings, grow, score_siblings, sibling_states
+from .situations import Situations
+from .trainer.learner import Learner
 
 if TYPE_CHECKING:
-    from .archer import Config, Learner
+    from .archer import Config
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A micro-batch with its sibling actions, as they were judged before the actor moved."""
+class Judged:
+    """Situations whose siblings have been judged before the actor moved.
 
-    siblings: Siblings
-    grown: Grown
-    advantages: Tensor  # [B, N]
-    old_logprobs: Tensor  # [B, N, K]
+    Attributes:
+        seen: The situations.
+        advantages: [B, N] of the siblings.
+        total: Tokens that the loss of one step divides by.
+    """
+
+    seen: Situations
+    advantages: Tensor
+    total: float
+
+    def rows(self, index: Tensor | np.ndarray) -> "Judged":
+        """These rows."""
+        seen = self.seen.rows(index)
+        return Judged(seen, self.advantages[index, : siblings_of(seen).mask.shape[1]], self.total)
+
+
+def siblings_of(seen: Situations) -> Siblings:
+    """What the policy would say."""
+    assert seen.siblings is not None
+    return seen.siblings
 
 
 def update_actor(
-    learner: "Learner", config: "Config", generator: np.random.Generator
+    learner: Learner, seen: Situations, config: "Config", generator: np.random.Generator
 ) -> dict[str, float]:
-    """Some steps of token-level policy gradient on actions sampled now at replayed observations."""
-    episodes = learner.replay.sample(config.batch_size * config.actor_steps, generator)
-    batch = make_batch(episodes, learner.chat).to(learner.model.device)
-    everyones = draws(batch, config.siblings, learner.sampling, generator)
-    minibatches: list[list[_Part]] = []
-    for rows in np.array_split(generator.permutation(len(batch)), config.actor_steps):
-        mini, chance = batch.rows(rows), everyones[rows]
-        # branches make a row longer: each turn's siblings add to its tokens
-        parts = by_length(mini.lengths * 2, config.micro_tokens)
-        minibatches.append(
-            [_imagine(learner, mini.rows(part), config, chance[part]) for part in parts]
-        )
-    everything = [part for parts in minibatches for part in parts]
-    flat = torch.cat([part.advantages[part.siblings.branch_mask] for part in everything])
-    centre, scale = (flat.mean(), flat.std() + 1e-8) if config.clip is not None else (0.0, 1.0)
-    standard = [
-        [replace(part, advantages=(part.advantages - centre) / scale) for part in parts]
-        for parts in minibatches
-    ]
+    """Some steps of token-level policy gradient on the siblings of situations."""
+    judged = sibling_advantages(learner, seen, config.micro_tokens)
+    siblings = siblings_of(seen)
+    flat = judged[siblings.branch_mask]
+    advantages = normalised(judged, siblings.branch_mask, config)
     # a count fixed for all steps: dividing each by its own tokens would be biased
-    total = float(sum(part.siblings.mask.sum() for part in everything)) / len(standard)
-    history = [_actor_step(learner, config, parts, total) for parts in standard]
-    spread = {
-        "credit/advantage_mean": float(flat.mean()),
-        "credit/advantage_std": float(flat.std()),
+    total = max(1.0, float(siblings.mask.sum()) / config.actor_steps)
+    whole = Judged(seen, advantages, total)
+    order = generator.permutation(len(seen))
+    history = [
+        actor_step(learner, whole.rows(rows), config)
+        for rows in np.array_split(order, min(config.actor_steps, len(order)))
+    ]
+    return {
+        **update_metrics(history),
+        "actor/advantage_mean": float(flat.mean()),
+        "actor/advantage_std": float(flat.std()),
     }
-    return {**update_metrics(history), **spread}
 
 
-@torch.no_grad()
-def _imagine(learner: "Learner", part: TokenBatch, config: "Config", chance: Tensor) -> _Part:
-    """Sample what the policy would say now at every turn, and judge it."""
-    siblings = sample_siblings(
-        learner.model, part, config.siblings, learner.chat.stop_id, learner.sampling, chance
-    )
-    grown = grow(part, siblings)
-    judged = advantages(learner.critic, part, grown, config)
-    old_logprobs, _ = sibling_logprobs(learner.model, grown, siblings)
-    return _Part(siblings, grown, judged, old_logprobs)
+def normalised(advantages: Tensor, mask: Tensor, config: "Config") -> Tensor:
+    """As the objective says, over all branches alike; 0 where there is none."""
+    how, flat = config.objective.normalise, advantages[mask]
+    if how != "none":
+        advantages = advantages - flat.mean()
+    if how == "standardise":
+        advantages = advantages / (flat.std() + 1e-8)
+    return torch.where(mask, advantages, 0.0)
 
 
-def _actor_step(
-    learner: "Learner", config: "Config", parts: Sequence[_Part], total: float
-) -> dict[str, float]:
+def actor_step(learner: Learner, mini: Judged, config: "Config") -> dict[str, float]:
     """One optimizer step on the policy (and on the token baseline, if there is one)."""
+    critic, _ = critic_of(learner)
     history: list[dict[str, float]] = []
-    for part in parts:
-        logprobs, entropy = sibling_logprobs(
-            learner.model,
-            part.grown,
-            part.siblings,
-            checkpointing=config.gradient_checkpointing,
-        )
-        shape = (len(logprobs), -1)
-        mask = part.siblings.mask.reshape(shape)
-        spread = part.advantages[..., None].expand(part.siblings.mask.shape).reshape(shape)
-        metrics: dict[str, float] = {}
-        if config.token_baseline:
-            eta = _token_baseline(learner, part, shape)
-            fitted = losses.value_mse(eta, spread, mask, total=total)
-            fitted.loss.backward()
-            metrics["token_baseline_error"] = fitted.metrics["value_error"]
-            spread = spread - eta.detach()
-        if config.clip is None:
-            actor = losses.policy_gradient(logprobs.reshape(shape), spread, mask, total=total)
-        else:
-            actor = losses.ppo_clip(
-                logprobs.reshape(shape),
-                part.old_logprobs.reshape(shape),
-                spread,
-                mask,
-                clip_low=config.clip,
-                clip_high=config.clip,
-                total=total,
-            )
-        actor.loss.backward()
-        surprise = losses.entropy(entropy.reshape(shape), mask)
-        history.append({**metrics, **actor.metrics, **surprise.metrics})
-    trained = [p for p in learner.model.parameters() if p.requires_grad]
-    history[-1]["grad_norm"] = support.optimizer_step(learner.optimizer, trained, config.max_norm)
+    # branches make a row longer: each turn's siblings add to its tokens
+    for rows in by_length(mini.seen.tokens.lengths * 2, config.micro_tokens):
+        loss, numbers = _loss(learner, mini.rows(rows), config)
+        loss.backward()
+        history.append(numbers)
+    history[-1]["grad_norm"] = support.optimizer_step(
+        learner.optimizer, learner.trained, config.max_norm
+    )
     if config.token_baseline:
-        support.optimizer_step(
-            learner.critic_optimizer, learner.critic.parameters(), config.max_norm
+        assert learner.critic_optimizer is not None
+        support.optimizer_step(learner.critic_optimizer, critic.parameters(), config.max_norm)
+    return merged(history)
+
+
+def _loss(learner: Learner, part: Judged, config: "Config") -> tuple[Tensor, dict[str, float]]:
+    """The actor's loss on some rows, the baseline's with it: they share no weights."""
+    siblings, model = siblings_of(part.seen), learner.model
+    grown = grow(part.seen.tokens, siblings)
+    hidden = sibling_states(model, grown, checkpointing=config.gradient_checkpointing)
+    logprobs, entropies = score_siblings(
+        model, hidden, grown, siblings, trains_entropy=learner.entropy_bonus > 0
+    )
+    shape = (len(logprobs), -1)
+    mask = siblings.mask.reshape(shape)
+    advantages = part.advantages[..., None].expand(siblings.mask.shape).reshape(shape)
+    extra, numbers = torch.zeros((), device=mask.device), dict[str, float]()
+    if config.token_baseline:
+        eta = _token_baseline(learner, hidden, grown.predictor.reshape(shape))
+        fitted = losses.value_mse(eta, advantages, mask, total=part.total)
+        extra, numbers = fitted.loss, {"token_baseline_error": fitted.metrics["value_error"]}
+        advantages = advantages - eta.detach()
+    logprobs, old = logprobs.reshape(shape), siblings.logprobs.reshape(shape)
+    if config.actor == "reinforce":
+        actor = losses.policy_gradient(logprobs, advantages, mask, total=part.total)
+    else:
+        objective = config.objective
+        actor = losses.ppo_clip(
+            logprobs,
+            old,
+            advantages,
+            mask,
+            clip_low=objective.clip_low,
+            clip_high=objective.clip_high,
+            dual_clip=objective.dual_clip,
+            total=part.total,
         )
-    return {name.removeprefix("loss/"): value for name, value in update_metrics(history).items()}
+    surprise = losses.entropy(entropies.reshape(shape), mask, part.total)
+    loss = actor.loss + learner.entropy_bonus * surprise.loss + extra
+    return loss, {**numbers, **actor.metrics, **surprise.metrics}
 
 
-def _token_baseline(learner: "Learner", part: _Part, shape: tuple[int, int]) -> Tensor:
-    """eta: the advantage as foreseen before each token (paper, section 3.4), [B, N * K]."""
-    with (
-        torch.no_grad()
-    ):  # the critic's decoder serves the values; only the head learns the baseline
-        hidden = encode(learner.critic, part.grown)
-    return learner.critic.token_values(hidden, part.grown.predictor.reshape(shape))[..., 0]
+def _token_baseline(learner: Learner, hidden: Tensor, predictor: Tensor) -> Tensor:
+    """eta: the advantage as foreseen before each token (paper, section 3.4), [B, N * K].
+
+    Only the head learns: the states are the policy's, without a gradient.
+    """
+    critic, _ = critic_of(learner)
+    index = predictor[..., None].expand(-1, -1, hidden.shape[-1])
+    return critic.token_values(hidden.detach().gather(1, index).float())

@@ -1,28 +1,55 @@
 """ArCHer's critic: what it is fitted to, how it is fitted, what it says of actions (torch).
 
-The deviations from the paper stand in archer.py.
+Online and offline ArCHer share it; their deviations from the papers stand in their own files.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.critics import TurnCritic, move_towards
+from agents.critics import move_towards
+from agents.utterance_critics import Reading, UtteranceCritic
 from lmenvs.types import Episode
 
 from . import losses, support
-from .batch import TokenBatch, make_batch
+from .batch import TokenBatch
 from .credit import discounted_returns, explained_variance, lambda_targets
-from .forward import by_length, micro_batches
-from .metrics import update_metrics
-from .siblings import Grown, draws, grow, sample_siblings
+from .metrics import merged
+from .settings import refuse_impossible
+from .situations import Situations, look_at, passes, read
+from .trainer.learner import Learner
 
-if TYPE_CHECKING:
-    from .archer import Config, Learner
+Check = Callable[[Tensor, Tensor], None]
+VTarget = Literal["sampled", "best", "expectile"]
+
+
+@dataclass(frozen=True, slots=True)
+class CriticOptions:
+    """How the critic reads and what it is fitted to."""
+
+    reading: Reading = field(default_factory=Reading)  # the whole episode, or texts apart
+    v_target: VTarget = "sampled"  # Q of actions sampled now, the best of them, or of the data's
+    expectile: float = 0.5  # of V's fit: 0.5 is the mean, towards 1 the best
+    lam: float = 0.0  # of the Q target's lambda-return: 0 is one-step, as the paper; 1 Monte Carlo
+    polyak: float = 0.1  # how far the target critic follows after every step
+    critic_learning_rate: float = 1e-3  # of the critic; a pretrained encoder wants about 2e-5
+    critic_batch: int = 16  # episodes of an iteration's batch that one step sees
+    warmup_target: Literal["monte_carlo", "td"] = "monte_carlo"  # fitted while the actor waits
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be fitted."""
+        refuse_impossible(self)
+        if self.v_target not in ("sampled", "best", "expectile"):
+            raise ValueError(f"v_target {self.v_target!r}; expected sampled, best or expectile")
+        if not 0 < self.polyak <= 1 or not 0 < self.expectile < 1:
+            raise ValueError(
+                f"polyak {self.polyak}, expectile {self.expectile}; expected them in (0, 1] and "
+                "(0, 1)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,57 +60,82 @@ class CriticTargets:
     v: Tensor
 
 
+def critic_of(learner: Learner) -> tuple[UtteranceCritic, UtteranceCritic]:
+    """The learner's critic and its target."""
+    critic, target = learner.critic, learner.target
+    assert isinstance(critic, UtteranceCritic) and isinstance(target, UtteranceCritic)
+    return critic, target
+
+
+def set_unit(learner: Learner, episodes: Sequence[Episode], discount: float) -> None:
+    """Let the heads' 0 and 1 be the mean and the spread of the returns to come of these episodes.
+
+    Untouched heads then say the mean return. Without that a critic that begins at 0 under -1 a
+    turn drifts down everywhere for as long as values take to travel, and learns nothing else.
+    """
+    returns = np.concatenate(
+        [discounted_returns([turn.reward for turn in one.turns], discount) for one in episodes]
+    )
+    for critic in critic_of(learner):
+        critic.set_unit(float(returns.mean()), max(float(returns.std()), 1e-3))
+
+
 @torch.no_grad()
 def credit(
-    learner: "Learner",
-    batch: TokenBatch,
+    learner: Learner,
+    seen: Situations,
     episodes: Sequence[Episode],
-    config: "Config",
-    warm: bool,
-    generator: np.random.Generator,
+    options: CriticOptions,
+    discount: float,
+    *,
+    monte_carlo: bool = False,
+    micro_tokens: int = 2048,
 ) -> CriticTargets:
-    """The critic's targets for every turn of replayed episodes."""
-    device = batch.ids.device
-    values = torch.zeros(*batch.turn_mask.shape, 2, device=device)
-    v_targets, behind = torch.zeros_like(values), torch.zeros(len(batch), 2, device=device)
-    if warm and config.warmup_target == "monte_carlo":
-        cut = (batch.bootstrap >= 0).nonzero()[:, 0]  # nothing else of the target's is needed
-        for rows in by_length(batch.lengths[cut], config.micro_tokens):
-            part = batch.rows(cut[rows])
-            hidden = learner.target.encode(part.ids, part.lengths)
-            behind[cut[rows]] = _behind(learner.target, hidden, part)
-        monte_carlo = _targets(batch, episodes, values, behind, config.discount, lam=1.0)
-        return CriticTargets(monte_carlo, monte_carlo)
-    chance = draws(batch, config.siblings, learner.sampling, generator)
-    # branches make a row longer: each turn's siblings add to its tokens
-    for rows in by_length(batch.lengths * 2, config.micro_tokens):
-        part = batch.rows(rows)
-        turns = part.turn_mask.shape[1]
-        siblings = sample_siblings(
-            learner.model,
-            part,
-            config.siblings,
-            learner.chat.stop_id,
-            learner.sampling,
-            chance[rows],
-        )
-        grown = grow(part, siblings)
-        hidden = encode(learner.target, grown)
-        values[rows, :turns] = learner.target.values(hidden, part.before_turn)
-        behind[rows] = _behind(learner.target, hidden, part)
-        before = part.before_turn.repeat_interleave(config.siblings, 1)
-        q_of_siblings = q_heads(learner.target, hidden, grown.last, before, config)
-        v_targets[rows, :turns] = q_of_siblings.view(len(part), turns, config.siblings, 2).mean(2)
-    q_targets = _targets(batch, episodes, values, behind, config.discount, config.lam)
-    return CriticTargets(q_targets, v_targets)
+    """The critic's targets for every turn of replayed episodes.
+
+    Args:
+        learner: Whose target critic says what follows.
+        seen: The episodes, laid out with siblings where V is fitted to those.
+        episodes: What `seen` was made of.
+        options: Which targets.
+        discount: Per turn.
+        monte_carlo: Both Q and V are fitted to the return that was played.
+        micro_tokens: Of a pass.
+    """
+    _, target = critic_of(learner)
+    tokens = seen.tokens
+    grid = torch.zeros(*tokens.turn_mask.shape, 2, device=tokens.ids.device)
+    values, v_targets = grid, torch.zeros_like(grid)
+    behind = torch.zeros(len(tokens), 2, device=tokens.ids.device)
+    resampled = options.v_target != "expectile" and not monte_carlo
+    for rows in passes(target, seen, micro_tokens):
+        part = seen.rows(rows)
+        turns = part.tokens.turn_mask.shape[1]
+        states = read(target, learner.model, part, siblings=resampled)
+        values[rows, :turns] = target.values(states.before)
+        behind[rows] = target.values(states.cut)
+        if resampled:
+            assert states.siblings is not None
+            q = target.action_values(states.before_siblings, states.siblings)
+            v_targets[rows, :turns] = _over_siblings(
+                q.view(len(rows), turns, -1, 2), options.v_target
+            )
+        else:
+            v_targets[rows, :turns] = target.action_values(states.before, states.said)
+    lam = 1.0 if monte_carlo else options.lam
+    q_targets = _lambda_returns(tokens, episodes, values, behind, discount, lam)
+    return CriticTargets(q_targets, q_targets if monte_carlo else v_targets)
 
 
-def _behind(critic: TurnCritic, hidden: Tensor, batch: TokenBatch) -> Tensor:
-    """V_k behind the end of each row, where its episode was cut: [B, 2]."""
-    return critic.values(hidden, batch.bootstrap[:, None])[:, 0]
+def _over_siblings(q: Tensor, fit: VTarget) -> Tensor:
+    """What V is fitted to, of [B, T, count, 2]: the mean, or the one that best-of-n would say."""
+    if fit == "sampled":
+        return q.mean(2)
+    best = q.min(-1).values.argmax(2)
+    return q.gather(2, best[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
 
 
-def _targets(
+def _lambda_returns(
     batch: TokenBatch,
     episodes: Sequence[Episode],
     values: Tensor,
@@ -95,77 +147,74 @@ def _targets(
     heads: list[Tensor] = []
     for head in range(2):
         values_ET = batch.by_episode(values[..., head], len(episodes))
-        bootstraps = {
-            int(e): float(b)
-            for e, b, p in zip(batch.episode, behind[:, head], batch.bootstrap, strict=True)
-            if p >= 0
-        }
+        bootstraps = _bootstraps(batch, behind[:, head])
         targets_ET = [
             lambda_targets([t.reward for t in e.turns], v, discount, lam, bootstraps.get(i, 0.0))
+            if len(v)  # the batch may hold only some of the episodes
+            else v
             for i, (e, v) in enumerate(zip(episodes, values_ET, strict=True))
         ]
         heads.append(batch.turn_grid(targets_ET))
     return torch.stack(heads, -1)
 
 
+def _bootstraps(batch: TokenBatch, behind: Tensor) -> dict[int, float]:
+    """Of each episode that was cut, the value behind its end."""
+    ends = zip(batch.episode.tolist(), behind.tolist(), batch.bootstrap.tolist(), strict=True)
+    return {episode: value for episode, value, place in ends if place >= 0}
+
+
 def update_critic(
-    learner: "Learner", config: "Config", warm: bool, generator: np.random.Generator
+    learner: Learner,
+    seen: Situations,
+    targets: CriticTargets,
+    options: CriticOptions,
+    max_norm: float,
+    *,
+    micro_tokens: int = 2048,
+    checkpointing: bool = False,
 ) -> dict[str, float]:
-    """One critic step on replayed episodes, then one Polyak step of the target."""
-    episodes = learner.replay.sample(config.batch_size, generator)
-    batch = make_batch(episodes, learner.chat).to(learner.model.device)
-    total = float(batch.turn_mask.sum())
+    """One critic step on some situations, then one Polyak step of the target.
+
+    Errors are measured in the critic's unit, so that no learning rate depends on the rewards'.
+    """
+    critic, target = critic_of(learner)
+    total = float(seen.tokens.turn_mask.sum())
     history: list[dict[str, float]] = []
-    targets = credit(learner, batch, episodes, config, warm, generator)
-    for rows in micro_batches(batch, config.micro_tokens):
-        part = batch.rows(rows)
-        width = part.turn_mask.shape[1]
-        hidden = learner.critic.encode(
-            part.ids, part.lengths, checkpointing=config.gradient_checkpointing
+
+    def unit(values: Tensor) -> Tensor:
+        return (values - critic.centre) / critic.scale
+
+    for rows in passes(critic, seen, micro_tokens):
+        part = seen.rows(rows)
+        width = part.tokens.turn_mask.shape[1]
+        states = read(critic, learner.model, part, checkpointing=checkpointing)
+        q, v = (
+            unit(critic.action_values(states.before, states.said)),
+            unit(critic.values(states.before)),
         )
-        q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
-        v = learner.critic.values(hidden, part.before_turn)
+        y_q, y_v = unit(targets.q[rows, :width]), unit(targets.v[rows, :width])
         fitted = losses.archer_critic(
             q[..., 0],
             q[..., 1],
             v[..., 0],
             v[..., 1],
-            targets_for_q1=targets.q[rows, :width, 0],
-            targets_for_q2=targets.q[rows, :width, 1],
-            targets_for_v1=targets.v[rows, :width, 0],
-            targets_for_v2=targets.v[rows, :width, 1],
-            mask=part.turn_mask,
+            targets_for_q1=y_q[..., 0],
+            targets_for_q2=y_q[..., 1],
+            targets_for_v1=y_v[..., 0],
+            targets_for_v2=y_v[..., 1],
+            mask=part.tokens.turn_mask,
+            tau=options.expectile,
             total=total,
         )
         fitted.loss.backward()
         history.append(fitted.metrics)
+    assert learner.critic_optimizer is not None
     history[-1]["critic_grad_norm"] = support.optimizer_step(
-        learner.critic_optimizer, learner.critic.parameters(), config.max_norm
+        learner.critic_optimizer, critic.parameters(), max_norm
     )
-    move_towards(learner.target, learner.critic, config.polyak)
-    return update_metrics(history)
-
-
-def encode(critic: TurnCritic, grown: Grown) -> Tensor:
-    """The critic's hidden states of episodes with their sibling branches."""
-    return critic.encode_masked(grown.ids, grown.visible, grown.positions)
-
-
-def q_heads(
-    critic: TurnCritic, hidden: Tensor, after: Tensor, before: Tensor, config: "Config"
-) -> Tensor:
-    """Q_k(o, a) [B, N, 2]: read at the action's last token; what it adds to V_k if `residual_q`."""
-    read = critic.action_values(hidden, after)
-    return read + critic.values(hidden, before) if config.residual_q else read
-
-
-@torch.no_grad()
-def advantages(critic: TurnCritic, batch: TokenBatch, grown: Grown, config: "Config") -> Tensor:
-    """A(o, a~) = min_k Q_k(o, a~) - min_k V_k(o) for every branch: [B, N]."""
-    hidden = encode(critic, grown)
-    before = batch.before_turn.repeat_interleave(config.siblings, 1)
-    q = q_heads(critic, hidden, grown.last, before, config).min(-1).values
-    return q - critic.values(hidden, before).min(-1).values
+    move_towards(target, critic, options.polyak)
+    return merged(history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +227,39 @@ class Judgement:
 
 
 @torch.no_grad()
-def judge(learner: "Learner", episodes: Sequence[Episode], config: "Config") -> Judgement:
-    """The actions that were taken, judged for the log and the report."""
-    batch = make_batch(episodes, learner.chat).to(learner.model.device)
+def judge(
+    learner: Learner, episodes: Sequence[Episode], batch: TokenBatch, micro_tokens: int
+) -> Judgement:
+    """A = min_k Q_k(o, a) - min_k V_k(o) of the actions that were taken."""
+    critic, _ = critic_of(learner)
+    seen = look_at(batch, None, episodes, learner.chat, critic)
     grids = torch.zeros(2, *batch.turn_mask.shape, device=batch.ids.device)
-    bootstraps_E = [0.0] * len(episodes)
-    for rows in micro_batches(batch, config.micro_tokens):
-        part = batch.rows(rows)
-        hidden = learner.critic.encode(part.ids, part.lengths)
-        q = q_heads(learner.critic, hidden, part.after_turn, part.before_turn, config)
-        q = q.min(-1).values
-        v = learner.critic.values(hidden, part.before_turn).min(-1).values
+    behind = torch.zeros(len(batch), device=batch.ids.device)
+    for rows in passes(critic, seen, micro_tokens):
+        part = seen.rows(rows)
+        states = read(critic, learner.model, part)
+        q = critic.action_values(states.before, states.said).min(-1).values
+        v = critic.values(states.before).min(-1).values
         grids[0, rows, : q.shape[1]], grids[1, rows, : v.shape[1]] = q - v, v
-        behind = _behind(learner.critic, hidden, part).min(-1).values
-        for cut in (part.bootstrap >= 0).nonzero()[:, 0].tolist():
-            bootstraps_E[int(part.episode[cut])] = float(behind[cut])
+        behind[rows] = critic.values(states.cut).min(-1).values
     advantages_ET, values_ET = (batch.by_episode(grid, len(episodes)) for grid in grids)
-    return Judgement(advantages_ET, values_ET, bootstraps_E)
+    ends = _bootstraps(batch, behind)
+    return Judgement(advantages_ET, values_ET, [ends.get(i, 0.0) for i in range(len(episodes))])
+
+
+@torch.no_grad()
+def sibling_advantages(learner: Learner, seen: Situations, micro_tokens: int) -> Tensor:
+    """A(o, a~) = min_k Q_k(o, a~) - min_k V_k(o) for every branch: [B, N]."""
+    critic, _ = critic_of(learner)
+    assert seen.siblings is not None
+    grid = torch.zeros(seen.siblings.branch_mask.shape, device=seen.tokens.ids.device)
+    for rows in passes(critic, seen, micro_tokens):
+        states = read(critic, learner.model, seen.rows(rows), siblings=True)
+        before, behind = states.before_siblings, states.siblings
+        assert behind is not None
+        q = critic.action_values(before, behind).min(-1).values
+        grid[rows, : q.shape[1]] = q - critic.values(before).min(-1).values
+    return grid
 
 
 def trustworthiness(

@@ -8,10 +8,12 @@ episode and one short pass per token then serve all turns at once. Tests compare
 written-out form.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -44,15 +46,20 @@ class Siblings:
         """[B, N] True where there is a branch."""
         return self.mask.any(-1)
 
+    def rows(self, index: Tensor | NDArray[np.int64], turns: int) -> "Siblings":
+        """The branches of these rows, at their first `turns` turns."""
+        cut = index, slice(turns * self.count)
+        return Siblings(self.token_ids[cut], self.mask[cut], self.logprobs[cut], self.count)
+
 
 @dataclass(frozen=True, slots=True)
 class Grown:
     """A batch with its branches appended to each row: what a decoder is given.
 
     Attributes:
-        ids: [B, L + N * K] token ids.
-        visible: [B, 1, L + N * K, L + N * K] which key each query may see.
-        positions: [B, L + N * K] position ids.
+        ids: [B, L + P] token ids; P holds the branches of the row that says most.
+        visible: [B, 1, L + P, L + P] which key each query may see.
+        positions: [B, L + P] position ids.
         predictor: [B, N, K] the column whose hidden state predicts a branch token.
         last: [B, N] the column of a branch's last token.
     """
@@ -146,51 +153,98 @@ def sample_siblings(
 
 
 def grow(batch: TokenBatch, siblings: Siblings) -> Grown:
-    """Append the branches to the rows, with the mask and positions that keep them apart."""
+    """Append the branches to the rows, with the mask and positions that keep them apart.
+
+    They are packed end to end: most answers are far shorter than the longest.
+    """
     origin, _ = _origins(batch, siblings.count)
     rows, branches, width = siblings.token_ids.shape
-    length = batch.ids.shape[1]
-    ids = torch.cat([batch.ids, siblings.token_ids.flatten(1)], 1)
-    device = batch.ids.device
-    own = torch.arange(width, device=device)
-    following = (origin[..., None] + 1 + own) * siblings.mask  # what pads a branch needs no place
-    along = torch.arange(length, device=device)
-    positions = torch.cat([along.expand(rows, length), following.flatten(1)], 1)
-    columns = length + torch.arange(branches, device=device)[:, None] * width + own
-    before = torch.cat([origin[..., None], columns[None, :, :-1].expand(rows, -1, -1)], -1)
-    count = siblings.mask.sum(-1)
-    last = columns[:, 0] + (count - 1).clamp(min=0)
-    total = length + branches * width
+    length, device = batch.ids.shape[1], batch.ids.device
+    ends = siblings.mask.sum(-1).cumsum(1)
+    starts = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], 1)
+    along, packed = torch.arange(length, device=device), int(ends[:, -1].max())
+    place = torch.arange(packed, device=device).expand(rows, packed).contiguous()
+    # padding stands behind the last branch, where nobody looks
+    owner = torch.searchsorted(ends, place, right=True).clamp(max=branches - 1)
+    within = place - starts.gather(1, owner)
+    stem = origin.gather(1, owner)
+    real = place < ends[:, -1:]
+    tokens = siblings.token_ids.flatten(1).gather(1, owner * width + within.clamp(max=width - 1))
+    ids = torch.cat([batch.ids, tokens * real], 1)
+    positions = torch.cat([along.expand(rows, length), (stem + 1 + within) * real], 1)
+    total = length + packed
     visible = torch.zeros(rows, total, total, dtype=torch.bool, device=device)
     visible[:, :length, :length] = along <= along[:, None]
-    stem = along <= origin[..., None]
-    visible[:, length:, :length] = stem.repeat_interleave(width, 1)
-    blocks = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-    visible[:, length:, length:] = torch.block_diag(*[blocks] * branches)
-    return Grown(ids, visible[:, None], positions, before, last)
+    visible[:, length:, :length] = along <= stem[..., None]
+    alike = owner[:, :, None] == owner[:, None, :]
+    visible[:, length:, length:] = alike & (place[:, None, :] <= place[:, :, None])
+    columns = length + starts[..., None] + torch.arange(width - 1, device=device)
+    predictor = torch.cat([origin[..., None], columns.clamp(max=total - 1)], -1)
+    return Grown(ids, visible[:, None], positions, predictor, length + ends - 1)
 
 
-def sibling_logprobs(
+def sibling_states(model: PreTrainedModel, grown: Grown, *, checkpointing: bool = False) -> Tensor:
+    """The policy's hidden states of episodes with their branches."""
+    return read_masked(
+        decoder(model), grown.ids, grown.visible, grown.positions, checkpointing=checkpointing
+    )
+
+
+def score_siblings(
     model: PreTrainedModel,
+    hidden: Tensor,
     grown: Grown,
     siblings: Siblings,
     temperature: float = 1.0,
     *,
-    checkpointing: bool = False,
+    trains_entropy: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and entropies (without a gradient) [B, N, K] of the branch tokens, zero
-    where there is none.
+    """Log-probabilities and entropies [B, N, K] of the branch tokens, zero where there is none.
+
+    Args:
+        model: The policy.
+        hidden: Its `sibling_states`.
+        grown: What was read.
+        siblings: The branches.
+        temperature: Logits are divided by it.
+        trains_entropy: Whether entropies carry a gradient.
     """
-    hidden = read_masked(
-        decoder(model), grown.ids, grown.visible, grown.positions, checkpointing=checkpointing
-    )
     row, branch, place = siblings.mask.nonzero(as_tuple=True)
     with mixed_precision(grown.ids.device):
         logits = head_logits(model, hidden[row, grown.predictor[row, branch, place]])
     distribution = torch.log_softmax(logits.float() / temperature, -1)
     chosen = distribution.gather(-1, siblings.token_ids[row, branch, place, None]).squeeze(-1)
-    with torch.no_grad():
-        surprise = -(distribution.exp() * distribution).sum(-1)
+    if not trains_entropy:
+        distribution = distribution.detach()
+    surprise = -(distribution.exp() * distribution).sum(-1)
     grid = torch.zeros(siblings.mask.shape, device=chosen.device)
     where = (row, branch, place)
     return grid.index_put(where, chosen), grid.index_put(where, surprise)
+
+
+def sibling_logprobs(
+    model: PreTrainedModel, grown: Grown, siblings: Siblings
+) -> tuple[Tensor, Tensor]:
+    """What `score_siblings` says after reading: entropies are numbers without a gradient."""
+    return score_siblings(model, sibling_states(model, grown), grown, siblings)
+
+
+def joined(parts: Sequence[tuple[Tensor, Siblings]], rows: int) -> Siblings:
+    """The branches of all rows, from those of some rows each."""
+    count = parts[0][1].count
+    branches = max(part.mask.shape[1] for _, part in parts)
+    width = max(part.mask.shape[2] for _, part in parts)
+    first = parts[0][1]
+
+    def whole(like: Tensor, of: Callable[[Siblings], Tensor]) -> Tensor:
+        grid = like.new_zeros(rows, branches, width)
+        for index, part in parts:
+            grid[index, : part.mask.shape[1], : part.mask.shape[2]] = of(part)
+        return grid
+
+    return Siblings(
+        whole(first.token_ids, lambda part: part.token_ids),
+        whole(first.mask, lambda part: part.mask),
+        whole(first.logprobs, lambda part: part.logprobs),
+        count,
+    )

@@ -28,6 +28,9 @@ class Bench:
     The part `credit` compares every credit estimator with exact truth at equal cost, in about ten
     minutes with one thread; no part of `all` either, and it goes on where it was stopped.
 
+    The part `critic` fits critics on tiny decoders in many ways and compares them with exact
+    values, a minute for each cell; no part of `all`. It runs the cells that --out does not hold.
+
     Examples:
       lmenvs bench
       lmenvs bench env --out runs/bench.json
@@ -35,17 +38,21 @@ class Bench:
       lmenvs bench engine --device cuda --out runs/engine-gpu.json
       lmenvs bench credit --out runs/credit.json
       lmenvs bench credit --only Microwave "Maze u" --budgets 8 64 --samples 4
+      lmenvs bench critic --out runs/critic.json
+      lmenvs bench critic --only "maze / default"
     """
 
     part: Annotated[
-        Literal["env", "textworld", "sampling", "training", "demo", "engine", "credit", "all"],
+        Literal[
+            "env", "textworld", "sampling", "training", "demo", "engine", "credit", "critic", "all"
+        ],
         tyro.conf.Positional,
     ] = "all"
     """What to measure."""
     seed: int = 0  # seeds tasks, actions and the models; credit: the first of three
     seconds: float = 1.0  # how long each measurement takes at least (engine: has its own times)
     device: str = "cpu"  # engine: cuda measures a model of 0.5 billion parameters as well
-    only: tuple[str, ...] = ()  # credit: these environments or parts, by name; all by default
+    only: tuple[str, ...] = ()  # credit, critic: these environments, parts or cells; all by default
     budgets: tuple[int, ...] = ()  # credit: so many episodes' cost; 8, 64 and 512 by default
     samples: int = 0  # credit: at most so many samples at each budget; 0 is 96, 33 and 12
     out: Path | None = None  # also write the numbers to this new JSON file
@@ -53,6 +60,8 @@ class Bench:
 
 def bench(options: Bench) -> int:
     """Measure and print; with --out also as JSON."""
+    if options.part == "critic":
+        return _critic(options)
     if options.out is not None and options.out.exists():
         raise ValueError(
             f"--out {options.out}: expected a new file, got one that exists; name another"
@@ -126,6 +135,25 @@ def _credit(options: Bench) -> int:
         command = masked_arguments(["lmenvs", *sys.argv[1:]])
         write_new(options.out, run.record(found, plan.seeds(options.seed), command))
         finished(options.out)
+    return 0
+
+
+def _critic(options: Bench) -> int:
+    from ..bench.critic import cells, run
+    from ..tables.critic import HEAD, row
+
+    if options.device != "cpu" or options.budgets or options.samples or options.seed:
+        raise ValueError(
+            "lmenvs bench critic: expected --only and --out, got --device, --budgets, --samples or "
+            "--seed; leave them out"
+        )
+    chosen = list(cells.chosen(options.only))
+    command = " ".join(masked_arguments(["lmenvs", *sys.argv[1:]]))
+    support.set_threads(1)
+    with support.progress("bench critic", len(chosen)) as advance:
+        found = run.measure(options.out, chosen, command, advance)
+    lines = [(cell.name, *row([found[cell.name]], cells.WANTED[cell.task])) for cell in chosen]
+    print_table(("critic", *HEAD), lines, title="Critics beside exact values")
     return 0
 
 

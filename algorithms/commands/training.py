@@ -16,26 +16,64 @@ from lmenvs.registration import make
 
 from .reporting import write_report
 
-ALGORITHMS = {
-    "archer": "off-policy critic per turn, policy gradient per token (ArCHer)",
-    "bapo": "GRPO over many steps, with a clip that keeps the positive share (BAPO)",
-    "behaviour_cloning": "imitate episodes, all or the best of them",
-    "bilevel_ppo": "PPO with advantages per turn, then per token within it (VAGEN)",
-    "epo": "GRPO with entropy kept up and near its past, turn by turn (EPO)",
-    "gigpo": "groups of episodes, and of turns taken in the same state (GiGPO)",
-    "grpo": "returns compared within groups, clipped (GRPO, Dr. GRPO)",
-    "poad": "PPO per token that discounts between turns only (POAD)",
-    "reinforce": "policy gradient with a leave-one-out baseline; bears older data",
-    "rloo": "returns or suffixes against the others of the group, clipped (RLOO)",
-    "segment_po": "segments of turns credited by forked continuations (SPO, chain or tree)",
-    "single_stream": "one episode per task against the task's tracked value",
-    "slate": "ways on that share everything before a turn compared (SLATE)",
-    "stratified_grpo": "returns compared within strata of the group (SAN)",
-    "tempo": "GRPO corrected where the episodes of a group part (TEMPO)",
-    "token_ppo": "PPO with advantages per token",
-    "tppo": "turn PPO by windows; unfinished episodes go on (T-PPO)",
-    "turn_ppo": "PPO with advantages per turn",
+FAMILIES: Mapping[str, Mapping[str, str]] = {
+    "Imitation": {
+        "behaviour_cloning": "imitate episodes, all or the best of them",
+        "online_filtered_bc": "play, then imitate the best of all that was played",
+    },
+    "Credit of fresh episodes": {
+        "bapo": "GRPO over many steps, with a clip that keeps the positive share (BAPO)",
+        "bilevel_ppo": "PPO with advantages per turn, then per token within it (VAGEN)",
+        "epo": "GRPO with entropy kept up and near its past, turn by turn (EPO)",
+        "gigpo": "groups of episodes, and of turns taken in the same state (GiGPO)",
+        "grpo": "returns compared within groups, clipped (GRPO, Dr. GRPO)",
+        "poad": "PPO per token that discounts between turns only (POAD)",
+        "reinforce": "policy gradient with a leave-one-out baseline; bears older data",
+        "rloo": "returns or suffixes against the others of the group, clipped (RLOO)",
+        "segment_po": "segments of turns credited by forked continuations (SPO, chain or tree)",
+        "single_stream": "one episode per task against the task's tracked value",
+        "slate": "ways on that share everything before a turn compared (SLATE)",
+        "stratified_grpo": "returns compared within strata of the group (SAN)",
+        "tempo": "GRPO corrected where the episodes of a group part (TEMPO)",
+        "token_ppo": "PPO with advantages per token",
+        "tppo": "turn PPO by windows; unfinished episodes go on (T-PPO)",
+        "turn_ppo": "PPO with advantages per turn",
+    },
+    "Values": {
+        "archer": "off-policy critic per turn, policy gradient per token (ArCHer, CHAI)",
+        "offline_archer": "from a file: implicit critic per turn, weighted imitation (ArCHer)",
+        "utterance_iql": "from a file: implicit critic per turn, the best of several answers",
+        "ilql": "from a file: implicit critic per token that steers what is said (ILQL)",
+        "mc_returns": "from a file: returns as played per token steer what is said (MC)",
+    },
+    "Policies from a file": {
+        "a_lol": "imitate turns that beat the reference's value (A-LoL)",
+        "digirl": "imitate turns that made success likelier (DigiRL)",
+        "direct_advantage": "move each turn by its advantage (Direct Advantage PO)",
+        "return_conditioning": "imitate all, told how well it went (DT, OpenChat)",
+    },
+    "Preferences": {
+        "copg": "from a file: returns of any policy, by contrast of two plays (CoPG)",
+        "cpl": "from a file: preferences train the policy without a reward (CPL)",
+        "eto": "failures against successes at the same task, iterated (ETO)",
+        "kto": "from a file: good and bad episodes without pairs (KTO)",
+        "mcts_dpo": "searches in the environment, prefers what was found (MCTS-DPO)",
+        "spin": "demonstrations preferred to the policy's own play (SPIN)",
+        "step_dpo": "actions in one state compared by forked continuations",
+        "tdpo": "from a file: pairs, with the divergence kept per token (TDPO)",
+    },
+    "Demonstrations": {
+        "chord": "RLOO with expert episodes in the loss, or for the unsolved (CHORD, ReLIFT)",
+        "dr_po": "RLOO that also begins at states of demonstrations (DR-PO)",
+        "rlgf": "RLOO with a guide that begins episodes or ends them (PPO++, AggreVaTeD, D2LOLS)",
+    },
+    "Two levels": {
+        "hierarchical": "a planner that names subgoals and an actor that follows them",
+        "vsc_rl": "subgoals, held close to a reference that knows the goal only (VSC-RL)",
+    },
 }
+"""What `lmenvs train` knows, by family."""
+ALGORITHMS = {name: text for family in FAMILIES.values() for name, text in family.items()}
 
 _TRAIN_HELP = """{summary}
 
@@ -132,9 +170,9 @@ def _overview() -> str:
         "Improve a model on an environment.",
         "",
     ]
-    lines += [f"  {name:<20}{summary}" for name, summary in ALGORITHMS.items()]
+    for family, known in FAMILIES.items():
+        lines += [f"{family}:", *(f"  {name:<21}{text}" for name, text in known.items()), ""]
     lines += [
-        "",
         "Examples:",
         f"  lmenvs train turn_ppo --env {_ENV} --model runs/start --out runs/ppo",
         "  lmenvs train archer --help",

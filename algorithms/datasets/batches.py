@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from agents.chat import Chat
+from agents.mixed import episode_in_words
 from lmenvs.types import Episode
 
 from ..batch import TokenBatch, make_batch
@@ -73,7 +74,9 @@ class Streamed:
 
     def rows(self, index: np.ndarray) -> TokenBatch:
         """These episodes, read and encoded now."""
-        return make_batch(self._episodes.read(index), self._chat).to(self._device)
+        # ids in a file may be another tokenizer's: the text is what was said
+        episodes = [episode_in_words(episode) for episode in self._episodes.read(index)]
+        return make_batch(episodes, self._chat).to(self._device)
 
 
 def open_batches(

@@ -19,6 +19,7 @@ from .entropy import controlled_coefficient, entropy, entropy_smoothing
 from .masked import LossOutput, Mask, Reduction, Turns, Values, masked_mean
 from .off_policy import lowered_baseline, opmd
 from .policy import negative_log_likelihood, policy_gradient, ppo_clip
+from .preference import copg, cpl, dpo, ipo, kto, kto_reference_point, tdpo
 from .ratio import LOG_RATIO_LIMIT, Ratio, Unit, importance_ratio
 from .token_weights import (
     covariance,
@@ -43,16 +44,22 @@ __all__ = [
     "archer_critic",
     "balanced_clip",
     "controlled_coefficient",
+    "copg",
     "covariance",
     "covariance_mask",
     "covariance_top",
+    "cpl",
     "direct_advantage",
+    "dpo",
     "entropy",
     "entropy_smoothing",
     "expectile",
     "high_entropy_mask",
     "importance_ratio",
+    "ipo",
     "kl_penalty",
+    "kto",
+    "kto_reference_point",
     "lowered_baseline",
     "masked_mean",
     "negative_log_likelihood",
@@ -61,5 +68,6 @@ __all__ = [
     "ppo_clip",
     "sign_weighted",
     "success_cross_entropy",
+    "tdpo",
     "value_mse",
 ]

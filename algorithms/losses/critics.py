@@ -66,16 +66,22 @@ def archer_critic(
     targets_for_v1: Values,
     targets_for_v2: Values,
     mask: Mask,
+    tau: float = 0.5,
     total: float | int | None = None,
 ) -> LossOutput:
-    """Fit ArCHer's double critic: L = sum_k mean((Q_k - y_Qk)^2) + sum_k mean((V_k - y_Vk)^2).
+    """Fit ArCHer's double critic: L = sum_k mean((Q_k - y_Qk)^2) + sum_k mean(w_k (V_k - y_Vk)^2).
 
     Per turn, with observation o, utterance a, the next observation o' and barred target networks:
     targets_for_qk = r + discount * (1 - terminated) * Vbar_k(o'), and targets_for_vk =
     Qbar_k(o, a~) with a~ newly sampled from the policy. A truncated turn is not terminated. No
     minimum over the heads here: it belongs to the advantage. Source: Zhou et al., ArCHer: Training
     Language Model Agents via Hierarchical Multi-Turn RL (2024), section 3.
+
+    w_k = 2 |tau - 1(y_Vk < V_k)| is 1 at tau = 0.5; above, V_k is the expectile of offline ArCHer
+    (IQL), with targets_for_vk = Qbar_k(o, a) of the action in the data.
     """
+    if not 0.0 < tau < 1.0:
+        raise ValueError(f"tau is {tau}; expected a number between 0 and 1, 0.5 for the mean")
     heads = {
         "q1": (q1, targets_for_q1),
         "q2": (q2, targets_for_q2),
@@ -86,6 +92,7 @@ def archer_critic(
     metrics: dict[str, float] = {}
     for name, (values, targets) in heads.items():
         errors = only_kept(values, mask) - detached(f"targets_for_{name}", targets, mask)
-        parts.append(masked_mean(errors**2, mask, total=total))
+        weights = 2 * torch.where(errors > 0, 1 - tau, tau) if name.startswith("v") else 1.0
+        parts.append(masked_mean(weights * errors**2, mask, total=total))
         metrics[f"{name}_error"] = float(masked_mean(errors.detach() ** 2, mask))
     return LossOutput(torch.stack(parts).sum(), metrics)

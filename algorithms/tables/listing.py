@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lmenvs.registration import TABLE
 
-from ..commands.training import ALGORITHMS
+from ..commands.training import FAMILIES
 from .markdown import table
 
 
@@ -24,12 +24,17 @@ def environments(root: Path) -> str:
 
 
 def algorithms(root: Path) -> str:
-    """One line for each algorithm: the first of its file."""
-    rows = [(f"[`{name}`](algorithms/{name}.py)", _first_line(root, name)) for name in ALGORITHMS]
-    return table(("`lmenvs train`", "what it does"), rows)
+    """One line for each algorithm: its family, and the first line of its file."""
+    rows = [
+        (f"[`{name}`](algorithms/{name}.py)", family, _first_line(root, name))
+        for family, known in FAMILIES.items()
+        for name in known
+    ]
+    return table(("`lmenvs train`", "family", "what it does"), rows)
 
 
 def _first_line(root: Path, name: str) -> str:
     source = (root / "algorithms" / f"{name}.py").read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(source)) or ""
-    return docstring.partition("\n")[0].removesuffix(".").replace(" (torch)", "")
+    sentence = " ".join(docstring.partition("\n\n")[0].split())
+    return sentence.removesuffix(".").replace(" (torch)", "")

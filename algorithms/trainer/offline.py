@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.critics import TurnCritic
 from agents.lm import LMPolicy
+from agents.mixed import episode_in_words
 from agents.protocols import Policy
 from agents.rollout import collect
 from agents.sampling import Sampling
@@ -147,7 +148,8 @@ class OfflineSession:
         if held is not None:
             self._held.move_to_end(number)
             return held
-        episode = self.learner.chat.encode_episode(self.data[number])
+        # ids in a file may be another tokenizer's: the text is what was said
+        episode = self.learner.chat.encode_episode(episode_in_words(self.data[number]))
         self._held[number] = episode
         self._held_turns += len(episode.turns)
         while self._held_turns > HELD_TURNS and len(self._held) > 1:

@@ -142,3 +142,52 @@ def test_the_expectile_of_two_actions_weighs_the_better_one_with_tau(tau: float)
     action_values = REWARDS + DISCOUNT * ~TERMINATED * values[NEXT]
     mixed = tau * action_values.max(axis=1) + (1 - tau) * action_values.min(axis=1)
     assert values == approx(mixed, abs=1e-4)
+
+
+def train_implicitly(tau: float, sweeps: int = 300) -> Heads:
+    """ArCHer's critic on data in which each action is equally frequent, without asking a policy."""
+    online = Heads(
+        torch.zeros(2, STATES, 2, requires_grad=True), torch.zeros(2, STATES, requires_grad=True)
+    )
+    state, action = torch.tensor([(s, a) for s in range(STATES) for a in range(2)]).T
+    reward = torch.tensor(REWARDS, dtype=torch.float32)[state, action]
+    goes_on = torch.from_numpy(~TERMINATED)[state, action].float()
+    after = torch.from_numpy(NEXT)[state, action]
+    for _ in range(sweeps):
+        y_q = reward + DISCOUNT * goes_on * online.v.detach()[:, after]
+        y_v = online.q.detach()[:, state, action]
+        q, v = online.q[:, state, action], online.v[:, state]
+        output = losses.archer_critic(
+            q[:1],
+            q[1:],
+            v[:1],
+            v[1:],
+            targets_for_q1=y_q[:1],
+            targets_for_q2=y_q[1:],
+            targets_for_v1=y_v[:1],
+            targets_for_v2=y_v[1:],
+            mask=torch.ones(1, len(state)),
+            tau=tau,
+        )
+        q_slope, v_slope = torch.autograd.grad(output.loss, [online.q, online.v])
+        with torch.no_grad():
+            online.q -= 2.0 * q_slope
+            online.v -= 1.0 * v_slope
+    return Heads(online.q.detach(), online.v.detach())
+
+
+def test_archers_implicit_critic_with_tau_a_half_evaluates_whoever_made_the_data():
+    transition = np.zeros((STATES, STATES))
+    for state, action in np.ndindex(REWARDS.shape):
+        if not TERMINATED[state, action]:
+            transition[state, NEXT[state, action]] += 0.5
+    values = np.linalg.solve(np.eye(STATES) - DISCOUNT * transition, REWARDS.mean(axis=1))
+    heads = train_implicitly(0.5)
+    assert heads.v[0].numpy() == approx(values, abs=1e-4)
+    following = DISCOUNT * ~TERMINATED * values[NEXT]
+    assert heads.q[1].numpy() == approx(REWARDS + following, abs=1e-4)
+
+
+@pytest.mark.parametrize("tau", [0.7, 0.9])
+def test_archers_implicit_critic_has_the_expectiles_fixed_point(tau: float):
+    assert train_implicitly(tau).v[0].numpy() == approx(train_by_expectile(tau), abs=1e-4)

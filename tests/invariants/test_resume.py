@@ -17,6 +17,7 @@ import pytest
 from algorithms import behaviour_cloning, support, turn_ppo
 from algorithms.behaviour_cloning import TinyConfig
 from algorithms.commands.training import ALGORITHMS
+from algorithms.preferences.mcts import Search
 from algorithms.trainer.objective import Objective
 from tests.support.language import interrupted_after
 from tests.support.training import (
@@ -34,7 +35,8 @@ SHORT: dict[str, Any] = {
     **{"iterations": 3, "max_new_tokens": 8, "minibatches": 2},
     **{"episodes": 6, "groups": 2, "group_size": 3, "tasks": 6, "continuations": 2, "forks": 2},
     **{"warmup": 1, "warmup_iterations": 1, "critic_steps": 2, "batch_size": 4, "actor_steps": 2},
-    **{"token_baseline": True, "steps": 2, "evaluations": 2},
+    **{"token_baseline": True, "steps": 2, "evaluations": 2, "critic_iterations": 1},
+    **{"pool": 8, "classes": 2},
 }
 
 
@@ -64,7 +66,7 @@ OPTIONS = Objective(
     equal_groups="drop",
 )
 TRAINERS: dict[str, Trainer] = {
-    **{name: small(name) for name in ALGORITHMS if name != "behaviour_cloning"},
+    **{name: small(name) for name in ALGORITHMS if name not in ("behaviour_cloning", "mcts_dpo")},
     "pretrain": lambda out, again: behaviour_cloning.pretrain(
         MICROWAVE, out, TinyConfig(hidden=16, layers=1, heads=2, clone=cloning()), resume=again
     ),
@@ -75,6 +77,7 @@ TRAINERS: dict[str, Trainer] = {
         cloning(demonstrator="expert", episodes=20, batch_size=8),
         resume=again,
     ),
+    "mcts_dpo": small("mcts_dpo", search=Search(3, 2)),
     "reinforce with LoRA": small("reinforce", lora_rank=2),
     "turn_ppo with LoRA": small("turn_ppo", lora_rank=2),
     "archer with LoRA": small("archer", lora_rank=2),

@@ -13,7 +13,7 @@ from algorithms.trainer.offline import HELD_TURNS, OfflineSession, open_offline
 from algorithms.trainer.opening import DIVERGED
 from algorithms.trainer.plausible import PATIENCE
 from algorithms.trainer_state import read_state
-from lmenvs.types import write_episodes
+from lmenvs.types import Action, write_episodes
 from tests.support.training import MICROWAVE, flat, metrics, start
 
 
@@ -67,6 +67,19 @@ def test_draws_repeat_with_the_generator_and_carry_token_ids(tmp_path: Path, dat
     assert all(turn.action.token_ids for episode in drawn for turn in episode.turns)
     few = session.draw(np.random.default_rng(1), among=[3, 7], count=50)
     assert {episode.id for episode in few} == {session.data[3].id, session.data[7].id}
+
+
+def test_ids_of_another_tokenizer_are_not_trusted(tmp_path: Path, data: Path):
+    plain = opened(tmp_path / "plain", data)
+    foreign = tmp_path / "foreign.jsonl"
+    strange = replace(Action("open the microwave"), prompt_ids=(1, 2), token_ids=(9999, 3))
+    episodes = [
+        replace(e, turns=tuple(replace(t, action=strange) for t in e.turns)) for e in plain.data
+    ]
+    write_episodes(foreign, episodes)
+    (read,) = opened(tmp_path / "foreign", foreign).read([0])
+    chat = plain.learner.chat
+    assert read.turns[0].action.token_ids == tuple(chat.encode_action("open the microwave"))
 
 
 def test_only_so_many_turns_are_held(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch):

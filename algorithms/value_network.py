@@ -1,0 +1,294 @@
+"""What ILQL and Monte Carlo returns share (torch): values beside a model, and one step of both.
+
+The values are heads on the model's own decoder (agents/guidance.py), so that decoding with them
+takes one pass; trunk and heads are trained together. Targets come from heads that follow slowly.
+A value that precedes a token is read from the hidden state that predicts it, of policy tokens only;
+on truncation one more is read behind the end.
+
+Values are fitted in the data's own unit: offset and scale of the heads are mean and spread of the
+returns in the file, so that a return of -100 costs no larger steps than one of 1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from agents.critics import move_towards
+from agents.devices import mixed_precision
+from agents.guidance import Guide, save_guide
+from agents.lm import LMPolicy
+from agents.models import decoder, head_logits
+from agents.reading import Reading, read
+from agents.sampling import Sampling
+
+from . import losses, support
+from .batch import TokenBatch
+from .losses.implicit_q import conservative, implicit_values
+from .metrics import merged
+from .pieces import Piece, Unit, piece_of, returns_of
+from .trainer.offline import OfflineSession
+
+MEASURED = 256  # episodes whose returns give offset and scale
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What can be set of the values; nested in the Config of an algorithm."""
+
+    discount: float = 0.98  # of what a turn (or token) later is worth; below 1 prefers what is soon
+    unit: Unit = "turn"  # where the discount acts; LMRL-Gym's code discounts at every token
+    turns: int | None = 16  # of an episode that a step reads at once, a piece; None for all
+    learning_rate: float = 1e-3  # of the heads; the trunk moves with the model
+    weight: float = 5.0  # of fitting values, against imitation: how much of the trunk is theirs
+    conservative: float = 0.01  # weight of keeping unsaid tokens' values down, in units of scale
+    observations: float = 1.0  # weight of each token that is read: the trunk learns the world
+    strength: float = 16.0  # how much values weigh against the model's own logits when decoding
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount <= 1 or self.unit not in ("turn", "token"):
+            raise ValueError(
+                f"discount {self.discount}, unit {self.unit!r}; expected 0 to 1, turn or token"
+            )
+        rates = {"learning_rate": self.learning_rate, "conservative": self.conservative}
+        rates |= {"observations": self.observations, "strength": self.strength}
+        rates |= {"weight": self.weight}
+        for name, value in rates.items():
+            if not value >= 0:
+                raise ValueError(f"{name} {value}; expected 0 or more")
+        if self.turns is not None and self.turns < 1:
+            raise ValueError(f"turns {self.turns}; expected at least 1, or None for all")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the slow heads say of a batch.
+
+    Attributes:
+        values_ETL: V before every policy token; of each piece one array per turn.
+        behind_E: V behind the end of a piece that was cut; 0 where it terminated.
+        q: [B, L] min_k Q_k of the policy tokens.
+        v: [B, L] the same V as a grid.
+    """
+
+    values_ETL: list[list[np.ndarray]]
+    behind_E: list[float]
+    q: Tensor
+    v: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a step fits: Q to `q`, V to the tau-expectile of `v`, imitation with weights; [B, L]."""
+
+    q: Tensor
+    v: Tensor
+    tau: float
+    weights: Tensor | None = None
+
+
+MakeFit = Callable[[Sequence[Piece], TokenBatch, Judged], Fit]
+
+
+def prepare(session: OfflineSession, settings: Values) -> Guide:
+    """The heads of a session, in the unit of its data; its checkpoints keep them as a guide."""
+    guide, slow = session.learner.critic, session.learner.target
+    assert isinstance(guide, Guide) and isinstance(slow, Guide)
+    generator = np.random.default_rng((session.config.seed, 0, 1))
+    count = min(MEASURED, len(session.data))
+    chosen = np.sort(generator.choice(len(session.data), count, replace=False))
+    returns = [
+        returns_L
+        for number in chosen
+        for episode in session.read([number])
+        for returns_L in returns_of(episode, settings.discount, settings.unit)
+    ]
+    flat = np.concatenate(returns)
+    for heads in (guide, slow):
+        heads.strength = settings.strength
+        heads.offset.fill_(float(flat.mean()))
+        heads.scale.fill_(max(float(flat.std()), 1e-3))
+    session.learner.beside.append(lambda folder: save_guide(guide, folder))
+    return guide
+
+
+def pieces(
+    session: OfflineSession, settings: Values, generator: np.random.Generator
+) -> list[Piece]:
+    """One step's pieces of episodes from the file."""
+    return [
+        piece_of(
+            episode,
+            settings.turns,
+            settings.discount,
+            settings.unit,
+            session.learner.chat,
+            generator,
+        )
+        for episode in session.draw(generator)
+    ]
+
+
+def step(
+    session: OfflineSession, drawn: Sequence[Piece], make_fit: MakeFit, settings: Values
+) -> dict[str, float]:
+    """One step of trunk and heads on pieces of episodes.
+
+    Each micro-batch is read once: what the slow heads say there of the hidden states gives the
+    targets, made without a gradient, and the others are fitted to them.
+    """
+    learner, config = session.learner, session.config
+    guide, slow = learner.critic, learner.target
+    assert isinstance(guide, Guide) and isinstance(slow, Guide)
+    assert learner.critic_optimizer is not None
+    total = float(sum(map(_said, drawn)))
+    history: list[dict[str, float]] = []
+    for part in _portions(drawn, config.micro_tokens):
+        batch = session.batch([piece.episode for piece in part])
+        seen = see(learner.model, batch, config.gradient_checkpointing)
+        fit = make_fit(part, batch, judge(slow, batch, seen, len(part)))
+        session.check(fit.q, batch.policy_mask)
+        loss, numbers = _loss(learner.model, guide, batch, seen, fit, total, settings)
+        loss.backward()
+        history.append(numbers)
+    norms = {
+        "grad_norm": support.optimizer_step(learner.optimizer, learner.trained, config.max_norm),
+        "critic_grad_norm": support.optimizer_step(
+            learner.critic_optimizer, guide.parameters(), config.max_norm
+        ),
+    }
+    return {**merged(history), **norms}
+
+
+def _said(piece: Piece) -> int:
+    return sum(len(turn.action.token_ids) for turn in piece.episode.turns)
+
+
+def _portions(drawn: Sequence[Piece], tokens: int) -> list[list[Piece]]:
+    """The pieces by length, so many together that they are about so many padded tokens."""
+
+    def length(piece: Piece) -> int:
+        actions = [turn.action for turn in piece.episode.turns]
+        return sum(len(action.prompt_ids) + len(action.token_ids) for action in actions)
+
+    portions: list[list[Piece]] = []
+    for piece in sorted(drawn, key=length, reverse=True):
+        if portions and (len(portions[-1]) + 1) * length(portions[-1][0]) <= tokens:
+            portions[-1].append(piece)
+        else:
+            portions.append([piece])
+    return portions
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Hidden states of a batch.
+
+    Attributes:
+        reading: All of them.
+        row: [N] of every policy token, row by row.
+        column: [N] likewise; what predicts the token stands one before.
+        states: [N, width] those that predict.
+    """
+
+    reading: Reading
+    row: Tensor
+    column: Tensor
+    states: Tensor
+
+
+def see(model: PreTrainedModel, batch: TokenBatch, checkpointing: bool = False) -> Seen:
+    """Read a batch."""
+    reading = read(decoder(model), batch.ids, batch.lengths, checkpointing=checkpointing)
+    row, column = batch.policy_mask.nonzero(as_tuple=True)
+    return Seen(reading, row, column, reading.flat[reading.place[row, column - 1]])
+
+
+@torch.no_grad()
+def judge(slow: Guide, batch: TokenBatch, seen: Seen, count: int) -> Judged:
+    """What the slow heads say of a batch of so many pieces."""
+    values, action_values = slow.values(seen.states), slow.action_values(seen.states).amin(0)
+    tokens = batch.ids[seen.row, seen.column, None]
+    v, q = torch.zeros(2, *batch.ids.shape, device=batch.ids.device)
+    v[seen.row, seen.column] = values
+    q[seen.row, seen.column] = action_values.gather(1, tokens)[:, 0]
+    rows = torch.arange(len(batch), device=batch.ids.device)
+    places = seen.reading.place[rows, batch.bootstrap.clamp(min=0)]
+    ends = slow.values(seen.reading.flat[places])
+    behind_E = [0.0] * count
+    for piece, cut, value in zip(
+        batch.episode.tolist(), batch.bootstrap.tolist(), ends.tolist(), strict=True
+    ):
+        if cut >= 0:
+            behind_E[piece] = value
+    return Judged(batch.by_token(v, count), behind_E, q, v)
+
+
+def _loss(
+    model: PreTrainedModel,
+    guide: Guide,
+    batch: TokenBatch,
+    seen: Seen,
+    fit: Fit,
+    total: float,
+    settings: Values,
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a micro-batch; losses see its policy tokens as one row."""
+    place = seen.row, seen.column
+    tokens = batch.ids[place][:, None]
+    mask = torch.ones(1, len(tokens), dtype=torch.bool, device=tokens.device)
+    # in units of the scale: steps are as large whatever the environment pays
+    values = guide.values(seen.states) / guide.scale
+    action_values = guide.action_values(seen.states) / guide.scale
+    fitted = implicit_values(
+        [q.gather(1, tokens).T for q in action_values],
+        values[None],
+        targets_for_q=(fit.q[place] / guide.scale)[None],
+        targets_for_v=(fit.v[place] / guide.scale)[None],
+        mask=mask,
+        tau=fit.tau,
+        total=total,
+    )
+    low = conservative(
+        [torch.log_softmax(q, -1).gather(1, tokens).T for q in action_values], mask, total
+    )
+    imitated = losses.negative_log_likelihood(
+        _logprobs(model, seen.states, tokens),
+        mask,
+        None if fit.weights is None else fit.weights[place][None],
+        total,
+    )
+    loss = settings.weight * fitted.loss + settings.conservative * low.loss + imitated.loss
+    if settings.observations:
+        row, column = (batch.follows & ~batch.policy_mask).nonzero(as_tuple=True)
+        before = seen.reading.flat[seen.reading.place[row, column - 1]]
+        said = _logprobs(model, before, batch.ids[row, column, None])
+        there = torch.ones_like(said, dtype=torch.bool)
+        world = losses.negative_log_likelihood(said, there, None, total)
+        loss = loss + settings.observations * world.loss
+        imitated.metrics["observation"] = world.metrics["negative_log_likelihood"]
+    return loss, {**fitted.metrics, **low.metrics, **imitated.metrics}
+
+
+def _logprobs(model: PreTrainedModel, states: Tensor, tokens: Tensor) -> Tensor:
+    """[1, N] log pi of tokens [N, 1] behind hidden states [N, width]."""
+    with mixed_precision(states.device):
+        logits = head_logits(model, states)
+    return torch.log_softmax(logits.float(), -1).gather(1, tokens).T
+
+
+def follow(session: OfflineSession, rate: float) -> None:
+    """Move the slow heads towards the others."""
+    guide, slow = session.learner.critic, session.learner.target
+    assert guide is not None and slow is not None
+    move_towards(slow, guide, rate)
+
+
+def guided(session: OfflineSession, guide: Guide, version: int) -> LMPolicy:
+    """What the session's model and heads play."""
+    learner = session.learner
+    sampling = Sampling(max_new_tokens=session.config.max_new_tokens)
+    return LMPolicy(learner.model, learner.chat, sampling, version, guide)
