@@ -4,9 +4,10 @@ What the sampler was given is authoritative: the next prompt is the last prompt,
 sampled, and the ids of what is new. `Chat.delta` renders only what is new, so earlier turns are
 never encoded again. Where a template would render the past differently once it is past (one that
 drops earlier thinking), the delta is impossible and `delta` returns None: the prompt is then
-rebuilt, `fresh`.
+rebuilt, `fresh`. So it is for a model that remembers only the last turns (`memory`).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from lmenvs.types import Action, Episode, Message, Turn
 
 PLAIN_ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 PLAIN_END = "<|end|>"
+KEPT, LONGEST_KEPT = 50_000, 1_000  # texts, and their letters, whose ids are kept: games repeat
+SETTINGS = "chat.json"  # beside the model: what the tokenizer's files have no place for
 
 
 class Chat:
@@ -28,13 +31,24 @@ class Chat:
     Args:
         tokenizer: A Hugging Face tokenizer, with a chat template or with the plain format's tokens.
         context: The longest sequence that its model reads, in tokens; None where that is unknown.
+        memory: How many turns before the present one a prompt holds; None is all of them. With 0
+            the model reads its instructions and the last observation: enough where that tells the
+            whole state, and far less to read.
 
     Raises:
         ValueError: if the tokenizer has neither, or no end-of-sequence token.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, context: int | None = None):
-        self.tokenizer, self.context = tokenizer, context
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        context: int | None = None,
+        memory: int | None = None,
+    ):
+        if memory is not None and memory < 0:
+            raise ValueError(f"memory {memory}; expected a number of turns >= 0, or None for all")
+        self.tokenizer, self.context, self.memory = tokenizer, context, memory
+        self._known: dict[str, tuple[int, ...]] = {}
         stop_id = tokenizer.eos_token_id
         if not isinstance(stop_id, int):
             raise ValueError("the tokenizer has no eos_token, so no turn could end; set one")
@@ -53,8 +67,9 @@ class Chat:
 
         Assistant messages that carry sampled ids keep them where the format allows it.
         """
+        messages = self._remembered(messages)
         if not self.plain:
-            return self._encode(self._render(messages, prompt=True))
+            return list(self._encode(self._render(messages, prompt=True)))
         ids: list[int] = []
         for message in messages:
             ids += self._plain(message)
@@ -70,8 +85,11 @@ class Chat:
 
         Returns:
             The new ids, up to and including the prompt for the next answer; None if the format
-            renders the past differently now, so that only a fresh prompt is right.
+            renders the past differently now, or some of it is forgotten, so that only a fresh
+            prompt is right.
         """
+        if len(self._remembered(messages)) < len(messages):
+            return None
         if self.plain:
             ids = [] if stopped else [self.stop_id]
             for message in messages[answered + 1 :]:
@@ -83,7 +101,14 @@ class Chat:
         if not after.startswith(before) or stop not in before:
             return None
         tail = before[before.rindex(stop) + len(stop) :]
-        return ([] if stopped else [self.stop_id]) + self._encode(tail + after[len(before) :])
+        return [*([] if stopped else [self.stop_id]), *self._encode(tail + after[len(before) :])]
+
+    def _remembered(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The instructions, and the last turns of the conversation."""
+        told = [index for index, message in enumerate(messages) if message.role == "user"]
+        if self.memory is None or len(told) <= self.memory + 1:
+            return messages
+        return [*messages[: told[0]], *messages[told[-1 - self.memory] :]]
 
     def save(self, model: PreTrainedModel, folder: str | Path) -> None:
         """Write model and tokenizer as one folder that `from_pretrained` loads (LoRA: the
@@ -100,6 +125,8 @@ class Chat:
                 )
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        if self.memory is not None:
+            (Path(folder) / SETTINGS).write_text(json.dumps({"memory": self.memory}) + "\n")
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of sampled ids, without the stop token."""
@@ -152,21 +179,22 @@ class Chat:
             fresh=prompt is None,
         )
 
-    def final_ids(self, episode: Episode) -> list[int]:
+    def final_ids(self, episode: Episode) -> list[int] | None:
         """The ids that follow the last action when an episode was cut: the final observation.
 
-        A value read behind them is the bootstrap of a truncated episode.
+        A value read behind them is the bootstrap of a truncated episode. None where they follow
+        nothing, because the prompt would be rebuilt: see `final_prompt`.
         """
         last = episode.turns[-1].action
         if last.finish == "context":
             return []
-        messages = [Message("system", episode.instructions)]
-        for turn in episode.turns:
-            messages.append(Message("user", turn.observation))
-            messages.append(Message("assistant", turn.action.text, turn.action))
-        messages.append(Message("user", episode.final_observation))
+        messages = _whole(episode)
         stopped = last.token_ids[-1:] == (self.stop_id,)
-        return self.delta(messages, len(messages) - 2, stopped) or []
+        return self.delta(messages, len(messages) - 2, stopped)
+
+    def final_prompt(self, episode: Episode) -> list[int]:
+        """The whole prompt with which an episode that was cut would have gone on."""
+        return self.start(_whole(episode))
 
     def _plain(self, message: Message) -> list[int]:
         if message.role not in self._roles:
@@ -177,13 +205,23 @@ class Chat:
             return ids if ids[-1] == self.stop_id else [*ids, self.stop_id]
         if message.role == "assistant":
             return ids + self.encode_action(message.content)
-        return ids + self._encode(message.content)
+        return [*ids, *self._encode(message.content)]
 
-    def _encode(self, text: str) -> list[int]:
+    def _encode(self, text: str) -> Sequence[int]:
+        if len(text) > LONGEST_KEPT:
+            return self._tokenised(text)
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            known = self._known[text] = self._tokenised(text)
+        return known
+
+    def _tokenised(self, text: str) -> tuple[int, ...]:
         clean = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no bytes
         # in the plain format the text of a message never becomes a control token; a template writes
         # its control tokens as text
-        return list(
+        return tuple(
             self.tokenizer.encode(clean, add_special_tokens=False, split_special_tokens=self.plain)
         )
 
@@ -193,3 +231,33 @@ class Chat:
             turns, tokenize=False, add_generation_prompt=prompt
         )
         return str(rendered)
+
+
+def memory_of(folder: str | Path) -> int | None:
+    """How many turns back the model of a folder reads; None is all of them.
+
+    Raises:
+        ValueError: if the folder's settings are none.
+    """
+    file = Path(folder) / SETTINGS
+    if not file.is_file():
+        return None
+    try:
+        memory = json.loads(file.read_text(encoding="utf-8"))["memory"]
+        if not isinstance(memory, int) or memory < 0:
+            raise ValueError(f"memory {memory!r}")
+        return memory
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{file}: expected {{"memory": a number of turns}}, got something else ({error}); '
+            "write it again or delete it: without it the model reads the whole conversation"
+        ) from error
+
+
+def _whole(episode: Episode) -> list[Message]:
+    """An episode's conversation, the final observation at its end."""
+    messages = [Message("system", episode.instructions)]
+    for turn in episode.turns:
+        messages.append(Message("user", turn.observation))
+        messages.append(Message("assistant", turn.action.text, turn.action))
+    return [*messages, Message("user", episode.final_observation)]

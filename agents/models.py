@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import logging as transformers_logging
 
-from .chat import Chat
+from .chat import Chat, memory_of
 from .folders import model_folder
 
 # its bars for reading and writing a few megabytes would draw over those of the training
@@ -129,7 +129,7 @@ def load_model(path: str | Path, dtype: torch.dtype | None = None) -> tuple[PreT
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"cannot load a causal language model from {path}: {reason}") from error
-    return model.eval(), Chat(tokenizer, context_of(model))
+    return model.eval(), Chat(tokenizer, context_of(model), memory_of(folder))
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -69,7 +69,7 @@ class TokenBatch:
         """These rows, cut to their longest sequence and most turns."""
         chosen = torch.as_tensor(index, dtype=torch.long)
         length = int(self.lengths[chosen].max())
-        turns = int(self.turn_mask[chosen].sum(-1).max())
+        turns = max(1, int(self.turn_mask[chosen].sum(-1).max()))
         widths = {"ids": length, "policy_mask": length, "turn_index": length}
         widths |= {"before_turn": turns, "after_turn": turns, "turn_mask": turns}
         picked = {f.name: getattr(self, f.name)[chosen] for f in fields(self)}
@@ -104,7 +104,7 @@ class TokenBatch:
         """
         grid = np.zeros(tuple(self.ids.shape), np.float32)
         mask = self.policy_mask.cpu().numpy()
-        turns = self.turn_mask.sum(-1).tolist()
+        turns = self._turn_counts()
         for row, (episode, first) in enumerate(
             zip(self.episode.tolist(), self.first_turn.tolist(), strict=True)
         ):
@@ -125,36 +125,47 @@ class TokenBatch:
         values_ETL: list[list[np.ndarray]] = [[] for _ in range(episodes)]
         numbers = grid.detach().cpu().float().numpy()
         mask, index = self.policy_mask.cpu().numpy(), self.turn_index.cpu().numpy()
-        for row in sorted(range(len(self)), key=lambda row: int(self.first_turn[row])):
-            counts = np.bincount(index[row, mask[row]], minlength=int(self.turn_mask[row].sum()))
+        owners, counts, order = self.episode.tolist(), self._turn_counts(), self._in_order()
+        for row in (row for row in order if counts[row]):
+            tokens = np.bincount(index[row, mask[row]], minlength=counts[row])
             own = numbers[row, mask[row]]
-            values_ETL[int(self.episode[row])] += np.split(own, np.cumsum(counts)[:-1])
+            values_ETL[owners[row]] += np.split(own, np.cumsum(tokens)[:-1])
         return values_ETL
+
+    def _turn_counts(self) -> list[int]:
+        return self.turn_mask.sum(-1).tolist()
+
+    def _in_order(self) -> list[int]:
+        """The rows, each episode's in the order of its turns."""
+        firsts = self.first_turn.tolist()
+        return sorted(range(len(self)), key=firsts.__getitem__)
 
     def turn_grid(self, values_T: Sequence[np.ndarray]) -> Tensor:
         """Lay per-turn numbers, one array per episode, out as [B, T] float32, zero where no turn
         is.
         """
-        grid = torch.zeros(self.turn_mask.shape)
-        for row in range(len(self)):
-            episode, first = int(self.episode[row]), int(self.first_turn[row])
-            count = int(self.turn_mask[row].sum())
-            numbers = np.asarray(values_T[episode], dtype=np.float32)
+        grid = np.zeros(tuple(self.turn_mask.shape), np.float32)
+        known = [np.asarray(one_T, dtype=np.float32) for one_T in values_T]
+        places = zip(
+            self.episode.tolist(), self.first_turn.tolist(), self._turn_counts(), strict=True
+        )
+        for row, (episode, first, count) in enumerate(places):
+            numbers = known[episode]
             if first + count > len(numbers):
                 raise ValueError(
                     f"episode {episode} of the batch: {len(numbers)} numbers for at least "
                     f"{first + count} turns; credit must return one per turn"
                 )
-            grid[row, :count] = torch.from_numpy(numbers[first : first + count])
-        return grid.to(self.ids.device)
+            grid[row, :count] = numbers[first : first + count]
+        return torch.from_numpy(grid).to(self.ids.device)
 
     def by_episode(self, grid: Tensor, episodes: int) -> list[np.ndarray]:
         """The inverse of `turn_grid`: numbers [B, T] -> one array per episode."""
         parts: list[list[np.ndarray]] = [[] for _ in range(episodes)]
-        order = sorted(range(len(self)), key=lambda row: int(self.first_turn[row]))
+        owners, counts = self.episode.tolist(), self._turn_counts()
         numbers = grid.detach().cpu().float().numpy()
-        for row in order:
-            parts[int(self.episode[row])].append(numbers[row, : int(self.turn_mask[row].sum())])
+        for row in self._in_order():
+            parts[owners[row]].append(numbers[row, : counts[row]])
         return [np.concatenate(part) if part else np.zeros(0, np.float32) for part in parts]
 
 
@@ -168,7 +179,8 @@ class _Row:
 
 
 def make_batch(episodes: Sequence[Episode], chat: Chat) -> TokenBatch:
-    """One masked sequence per episode (more where prompts were rebuilt).
+    """One masked sequence per episode (more where prompts were rebuilt; one without a turn where
+    the value of a truncated episode is read behind a rebuilt prompt).
 
     Args:
         episodes: Sampled ones keep their ids; text-only demonstrations are encoded by `chat`.
@@ -203,15 +215,19 @@ def _lay_out(index: int, episode: Episode, chat: Chat) -> list[_Row]:
                 "leave the episode out, shorten it with max_turns or take a model that reads more"
             )
     if episode.truncated:
+        following = chat.final_ids(episode)
+        if following is None:  # the prompt would be rebuilt: a row of its own, without a turn
+            rows.append(_Row(index, len(episode.turns), chat.final_prompt(episode), []))
+            following = []
         # behind a full window the value is read at the last token that fits
-        rows[-1].ids = (rows[-1].ids + chat.final_ids(episode))[: chat.context]
+        rows[-1].ids = (rows[-1].ids + following)[: chat.context]
         rows[-1].bootstrap = len(rows[-1].ids) - 1
     return rows
 
 
 def _pad(rows: list[_Row]) -> TokenBatch:
     length = max(len(row.ids) for row in rows)
-    turns = max(len(row.spans) for row in rows)
+    turns = max(1, *(len(row.spans) for row in rows))
     ids = np.zeros((len(rows), length), np.int64)
     policy_mask = np.zeros((len(rows), length), bool)
     turn_index = np.full((len(rows), length), -1, np.int64)

@@ -73,6 +73,7 @@ class TinyConfig:
     heads: int = 4  # attention heads; must divide hidden
     context: int = 2048  # longest conversation in tokens
     vocabulary_size: int = 1536  # at most this many tokens
+    memory: int | None = None  # turns before the present one that it reads; None: all of them
     clone: Config = field(default_factory=Config)  # how it is cloned
 
     def __post_init__(self) -> None:
@@ -272,7 +273,7 @@ def pretrain(
             context=config.context,
             seed=config.clone.seed,
         )
-        chat = Chat(tokenizer, config.context)
+        chat = Chat(tokenizer, config.context, config.memory)
     language_model.to(where)  # type: ignore[arg-type]
     clone(run, language_model, chat, episodes, config.clone)
     return run.path

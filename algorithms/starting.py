@@ -8,6 +8,7 @@ import numpy as np
 from agents import tiny
 from agents.chat import Chat
 from agents.models import load_model
+from lmenvs.registration import make
 from lmenvs.types import Episode
 
 from .datasets.file import EpisodeFile
@@ -27,11 +28,11 @@ def texts_of(episodes: Sequence[Episode]) -> Iterator[str]:
             yield " " + turn.action.text
 
 
-def save_start(data: EpisodeFile, folder: Path, seed: int) -> None:
+def save_start(data: EpisodeFile, folder: Path, seed: int, memory: int | None) -> None:
     """Make a tiny model for a file of episodes and write its folder.
 
     The tokenizer is made of episodes drawn from `seed`, the window twice as long as the longest of
-    the episodes with the most turns.
+    the episodes with the most turns; `memory` is how many turns back the model reads.
     """
     chosen = np.random.default_rng((seed, 0)).choice(
         len(data), min(len(data), READ_FOR_TOKENS), replace=False
@@ -48,7 +49,7 @@ def save_start(data: EpisodeFile, folder: Path, seed: int) -> None:
         context=max(SHORTEST_CONTEXT, 2 * length),
         seed=seed,
     )
-    chat.save(model, folder)
+    Chat(tokenizer, memory=memory).save(model, folder)
 
 
 def _length(episode: Episode) -> int:
@@ -56,12 +57,19 @@ def _length(episode: Episode) -> int:
     return sum(len(action.prompt_ids) + len(action.token_ids) for action in actions)
 
 
-def starting_model(model: str | Path | None, data: EpisodeFile, out: Path, seed: int) -> Path | str:
-    """The model to begin with: the one named, or one made for the file in `out/start`."""
+def starting_model(
+    model: str | Path | None, env: str, data: EpisodeFile, out: Path, seed: int
+) -> Path | str:
+    """The model to begin with: the one named, or one made for the file in `out/start`.
+
+    Where the last observation tells the whole state, one that is made reads no further back.
+    """
     if model is not None:
         return model
     folder = out / "start"
     if not (folder / "config.json").exists():
-        save_start(data, folder, seed)
+        made = make(env)
+        save_start(data, folder, seed, 0 if made.observes_state else None)
+        made.close()
     load_model(folder)  # a torn folder is told here
     return folder

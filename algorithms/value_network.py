@@ -184,37 +184,55 @@ def _portions(drawn: Sequence[Piece], tokens: int) -> list[list[Piece]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Hidden states of a batch.
+class Places:
+    """Tokens of a batch, and the hidden states that predict them: rows that begin alike share them.
 
     Attributes:
-        reading: All of them.
-        row: [N] of every policy token, row by row.
-        column: [N] likewise; what predicts the token stands one before.
-        states: [N, width] those that predict.
+        row: [N] of every token, row by row.
+        column: [N] likewise.
+        states: [U, width] distinct states.
+        which: [N] the state that predicts each token.
     """
 
-    reading: Reading
     row: Tensor
     column: Tensor
     states: Tensor
+    which: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A batch as it was read.
+
+    Attributes:
+        reading: All hidden states.
+        said: Where the policy tokens are.
+    """
+
+    reading: Reading
+    said: Places
 
 
 def see(model: PreTrainedModel, batch: TokenBatch, checkpointing: bool = False) -> Seen:
     """Read a batch."""
     reading = read(decoder(model), batch.ids, batch.lengths, checkpointing=checkpointing)
-    row, column = batch.policy_mask.nonzero(as_tuple=True)
-    return Seen(reading, row, column, reading.flat[reading.place[row, column - 1]])
+    return Seen(reading, _places(reading, batch.policy_mask))
+
+
+def _places(reading: Reading, mask: Tensor) -> Places:
+    row, column = mask.nonzero(as_tuple=True)
+    distinct, which = reading.place[row, column - 1].unique(return_inverse=True)
+    return Places(row, column, reading.flat.index_select(0, distinct), which)
 
 
 @torch.no_grad()
 def judge(slow: Guide, batch: TokenBatch, seen: Seen, count: int) -> Judged:
     """What the slow heads say of a batch of so many pieces."""
-    values, action_values = slow.values(seen.states), slow.action_values(seen.states).amin(0)
-    tokens = batch.ids[seen.row, seen.column, None]
+    said = seen.said
+    tokens = batch.ids[said.row, said.column]
     v, q = torch.zeros(2, *batch.ids.shape, device=batch.ids.device)
-    v[seen.row, seen.column] = values
-    q[seen.row, seen.column] = action_values.gather(1, tokens)[:, 0]
+    v[said.row, said.column] = slow.values(said.states)[said.which]
+    q[said.row, said.column] = slow.action_values(said.states).amin(0)[said.which, tokens]
     rows = torch.arange(len(batch), device=batch.ids.device)
     places = seen.reading.place[rows, batch.bootstrap.clamp(min=0)]
     ends = slow.values(seen.reading.flat[places])
@@ -237,15 +255,16 @@ def _loss(
     settings: Values,
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of a micro-batch; losses see its policy tokens as one row."""
-    place = seen.row, seen.column
-    tokens = batch.ids[place][:, None]
+    said = seen.said
+    place = said.row, said.column
+    tokens = batch.ids[place]
     mask = torch.ones(1, len(tokens), dtype=torch.bool, device=tokens.device)
     # in units of the scale: steps are as large whatever the environment pays
-    values = guide.values(seen.states) / guide.scale
-    action_values = guide.action_values(seen.states) / guide.scale
+    values = guide.values(said.states) / guide.scale
+    action_values = guide.action_values(said.states) / guide.scale
     fitted = implicit_values(
-        [q.gather(1, tokens).T for q in action_values],
-        values[None],
+        [q[said.which, tokens][None] for q in action_values],
+        values[said.which][None],
         targets_for_q=(fit.q[place] / guide.scale)[None],
         targets_for_v=(fit.v[place] / guide.scale)[None],
         mask=mask,
@@ -253,31 +272,30 @@ def _loss(
         total=total,
     )
     low = conservative(
-        [torch.log_softmax(q, -1).gather(1, tokens).T for q in action_values], mask, total
+        [torch.log_softmax(q, -1)[said.which, tokens][None] for q in action_values], mask, total
     )
     imitated = losses.negative_log_likelihood(
-        _logprobs(model, seen.states, tokens),
+        _logprobs(model, said, tokens),
         mask,
         None if fit.weights is None else fit.weights[place][None],
         total,
     )
     loss = settings.weight * fitted.loss + settings.conservative * low.loss + imitated.loss
     if settings.observations:
-        row, column = (batch.follows & ~batch.policy_mask).nonzero(as_tuple=True)
-        before = seen.reading.flat[seen.reading.place[row, column - 1]]
-        said = _logprobs(model, before, batch.ids[row, column, None])
-        there = torch.ones_like(said, dtype=torch.bool)
-        world = losses.negative_log_likelihood(said, there, None, total)
+        shown = _places(seen.reading, batch.follows & ~batch.policy_mask)
+        world_logprobs = _logprobs(model, shown, batch.ids[shown.row, shown.column])
+        there = torch.ones_like(world_logprobs, dtype=torch.bool)
+        world = losses.negative_log_likelihood(world_logprobs, there, None, total)
         loss = loss + settings.observations * world.loss
         imitated.metrics["observation"] = world.metrics["negative_log_likelihood"]
     return loss, {**fitted.metrics, **low.metrics, **imitated.metrics}
 
 
-def _logprobs(model: PreTrainedModel, states: Tensor, tokens: Tensor) -> Tensor:
-    """[1, N] log pi of tokens [N, 1] behind hidden states [N, width]."""
-    with mixed_precision(states.device):
-        logits = head_logits(model, states)
-    return torch.log_softmax(logits.float(), -1).gather(1, tokens).T
+def _logprobs(model: PreTrainedModel, places: Places, tokens: Tensor) -> Tensor:
+    """[1, N] log pi of tokens [N] at their places."""
+    with mixed_precision(places.states.device):
+        logits = head_logits(model, places.states)
+    return torch.log_softmax(logits.float(), -1)[places.which, tokens][None]
 
 
 def follow(session: OfflineSession, rate: float) -> None:

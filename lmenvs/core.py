@@ -61,6 +61,8 @@ class TextEnv(gymnasium.Env[str, str]):
     instructions: str = ""
     tools: list[dict[str, Any]] | None = None
     turn_limit: int | None = None
+    observes_state: bool = False
+    """Whether the last observation tells all of `state_key()`: the past is not needed then."""
 
     def __init__(
         self,

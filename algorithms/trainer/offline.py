@@ -237,7 +237,7 @@ def open_offline(
     opened = open_learner(
         out,
         given,
-        lambda folder: starting_model(model, episodes, folder, config.seed),
+        lambda folder: starting_model(model, env, episodes, folder, config.seed),
         config,
         Judging(judges, critic_learning_rate, critic, target),
         seed=config.seed,

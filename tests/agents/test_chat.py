@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from agents.chat import Chat
+from agents.models import load_model
 from lmenvs.types import Action, Episode, Message, Turn
-from tests.support.language import CHATML, chat, chatml_tokenizer, tokenizer
+from tests.support.language import CHATML, chat, chatml_tokenizer, model, tokenizer
 
 PLAIN = chat()
 CHAT_ML = chat(template=True)
@@ -100,7 +103,9 @@ def test_a_template_that_drops_earlier_thinking_asks_for_a_fresh_prompt():
     assert [turn.action.fresh for turn in encoded.turns] == [True, True]
     assert "hm" not in str(style.tokenizer.decode(list(encoded.turns[1].action.prompt_ids)))
     cut = style.encode_episode(episode("<think>hm</think>roll", truncated=True))
-    assert style.final_ids(cut) == []  # no value can be read behind what would be rendered anew
+    assert style.final_ids(cut) is None  # the value is read behind a prompt that is rendered anew
+    seen = str(style.tokenizer.decode(style.final_prompt(cut)))
+    assert "hm" not in seen and "Total 4." in seen
 
 
 @given(st.text())
@@ -192,3 +197,28 @@ def test_a_tokenizer_that_cannot_hold_a_conversation_is_refused():
         Chat(mute)
     with pytest.raises(ValueError, match="role 'tool'"):
         PLAIN.start([Message("tool", "x")])
+
+
+def test_a_model_that_remembers_nothing_reads_the_instructions_and_the_last_observation():
+    blank = Chat(tokenizer(), memory=0)
+    assert blank.start(TALK[:2]) == PLAIN.start(TALK[:2])
+    assert blank.start(TALK[:4]) == PLAIN.start([TALK[0], TALK[3]])
+    assert blank.delta(TALK[:4], 2, stopped=True) is None
+    one = Chat(tokenizer(), memory=1)
+    assert one.delta(TALK[:4], 2, stopped=True) == PLAIN.delta(TALK[:4], 2, stopped=True)
+    longer = [*TALK[:4], Message("assistant", "stop"), Message("user", "Total 9.")]
+    assert one.start(longer) == PLAIN.start([TALK[0], *longer[3:]])
+    encoded = blank.encode_episode(episode("roll", "roll", "stop"))
+    assert [turn.action.fresh for turn in encoded.turns] == [True, True, True]
+
+
+def test_memory_is_kept_beside_the_model(tmp_path: Path):
+    Chat(tokenizer(), memory=2).save(model(), tmp_path / "two")
+    assert load_model(tmp_path / "two")[1].memory == 2
+    Chat(tokenizer()).save(model(), tmp_path / "all")
+    assert load_model(tmp_path / "all")[1].memory is None
+    (tmp_path / "two" / "chat.json").write_text('{"memory": -1}')
+    with pytest.raises(ValueError, match=r'chat.json: expected \{"memory": a number of turns\}'):
+        load_model(tmp_path / "two")
+    with pytest.raises(ValueError, match="memory -1; expected a number of turns"):
+        Chat(tokenizer(), memory=-1)

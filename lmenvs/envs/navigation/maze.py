@@ -143,6 +143,7 @@ class Maze(TextEnv):
         check_choice("observability", observability, OBSERVABILITIES)
         self.layout = layout
         self.observability: Observability = observability
+        self.observes_state = observability == "full"
         self.instructions = _instructions(observability)
         self._map = maze_map(layout)
         self._texts, self._answers = _answers(layout, observability)

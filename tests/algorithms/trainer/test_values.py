@@ -66,7 +66,7 @@ def test_a_value_is_read_before_its_action_and_behind_a_truncated_end():
             if one.terminated:
                 assert bootstraps_E[index] == 0.0
             else:
-                ids += learner.chat.final_ids(one)
+                ids += learner.chat.final_ids(one) or []
                 assert bootstraps_E[index] == approx(read(learner, ids), abs=1e-4)
                 assert abs(bootstraps_E[index]) > 1e-3
 
@@ -84,7 +84,7 @@ def test_a_tokens_value_is_read_before_the_token_and_behind_a_truncated_end():
                 assert bootstrap == 0.0
             else:
                 ids = [i for t in one.turns for i in (*t.action.prompt_ids, *t.action.token_ids)]
-                ids += learner.chat.final_ids(one)
+                ids += learner.chat.final_ids(one) or []
                 assert bootstrap == approx(read(learner, ids), abs=1e-4)
                 assert abs(bootstrap) > 1e-3
 
