@@ -14,7 +14,7 @@ foil without an actor: the best of `siblings` actions by min Q is played and V i
 Deviations:
 - All steps of an iteration learn from episodes that were replayed, and actions that were sampled,
   before the first: the policy rests while the critic moves. The paper samples anew for each step.
-- The heads answer in the unit of the first episodes' returns (`archer_critic.set_unit`).
+- The heads answer in the unit of the first episodes' returns (`utterances.critic.set_unit`).
 - Warm-up regresses Q and V on Monte Carlo returns (`warmup_target`); "td" is the paper.
 - Advantages are standardised over turns (`objective.normalise`); "none" is the paper.
 - Truncation bootstraps; the published code treats every time limit as terminal.
@@ -35,8 +35,16 @@ from agents.sampling import Sampling
 from agents.utterance_critics import UtteranceCritic, save_judge
 from lmenvs.types import Episode
 
-from .archer_actor import update_actor
-from .archer_critic import (
+from .batch import make_batch
+from .forward import by_length
+from .metrics import update_metrics
+from .replay import ReplayBuffer
+from .settings import refuse_impossible
+from .trainer.learner import Learner
+from .trainer.objective import Objective, refuse_dropped_groups
+from .trainer.session import Session, open_session
+from .utterances.actor import update_actor
+from .utterances.critic import (
     CriticOptions,
     credit,
     critic_of,
@@ -45,16 +53,8 @@ from .archer_critic import (
     trustworthiness,
     update_critic,
 )
-from .batch import make_batch
-from .forward import by_length
-from .metrics import update_metrics
-from .replay import ReplayBuffer
-from .settings import refuse_impossible
-from .siblings import draws, joined, sample_siblings
-from .situations import Situations, look_at
-from .trainer.learner import Learner
-from .trainer.objective import Objective, refuse_dropped_groups
-from .trainer.session import Session, open_session
+from .utterances.siblings import draws, joined, sample_siblings
+from .utterances.situations import Situations, look_at
 
 REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
 REPLAY = "replay.jsonl"  # the buffer's file in a checkpoint

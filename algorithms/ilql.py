@@ -10,11 +10,8 @@ weighted by exp(A / temperature) if one is given (AWAC). In play the logits of t
 are shifted by strength * (min_k Q_k - V): see agents/guidance.py. Truncation bootstraps,
 termination does not.
 
-Deviations: those of value_network.py; a warm-up in which V is fitted to the mean of the returns as
-played and Q to one step of that. The expectile takes the network's own noise for luck: on the maze
-with expectile 0.9 and polyak 0.2, V rose above every possible return within 1,000 steps, and the
-best move was chosen in 0 to 9 of 25 cells; with 0.7, 0.01 and smaller steps, from a trunk that
-knew the maze, in 6 to 15 during the 600 steps behind the warm-up.
+Deviations: see token_values/network.py; and a warm-up in which V is fitted to the mean of the
+returns as played and Q to one step of that.
 """
 
 from collections.abc import Sequence
@@ -28,10 +25,11 @@ from agents.guidance import guide_for
 from .batch import TokenBatch
 from .losses.implicit_q import advantage_weights
 from .metrics import update_metrics
-from .pieces import Piece, played_returns, targets_of
 from .settings import refuse_impossible
+from .token_values.network import Fit, Values, follow, guided, pieces, prepare, step
+from .token_values.pieces import Piece, played_returns, targets_of
+from .token_values.reading import Judged
 from .trainer.offline import OfflineSession, open_offline
-from .value_network import Fit, Judged, Values, follow, guided, pieces, prepare, step
 
 
 @dataclass(frozen=True, slots=True)

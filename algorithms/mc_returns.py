@@ -6,7 +6,7 @@ imitation beside it and decoding are those of ILQL (ilql.py). Its values are tho
 played: one step better than the data, and no further. Where an episode was cut, the value behind
 its end stands for the rest.
 
-Deviations: those of value_network.py; V, which LMRL-Gym's decoding leaves out since it shifts all
+Deviations: see token_values/network.py; V, which LMRL-Gym's decoding leaves out since it shifts all
 logits alike, is there because Q_k is V and what the heads add to it.
 """
 
@@ -20,10 +20,11 @@ from agents.guidance import guide_for
 
 from .batch import TokenBatch
 from .metrics import update_metrics
-from .pieces import Piece, played_returns
 from .settings import refuse_impossible
+from .token_values.network import Fit, Values, follow, guided, pieces, prepare, step
+from .token_values.pieces import Piece, played_returns
+from .token_values.reading import Judged
 from .trainer.offline import OfflineSession, open_offline
-from .value_network import Fit, Judged, Values, follow, guided, pieces, prepare, step
 
 
 @dataclass(frozen=True, slots=True)

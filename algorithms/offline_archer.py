@@ -24,8 +24,6 @@ from agents.utterance_critics import Reading, UtteranceCritic
 from lmenvs.types import Episode
 
 from . import losses
-from .archer_critic import CriticOptions, judge
-from .archer_offline import prepare_unit, step_on_data
 from .batch import TokenBatch
 from .losses.implicit_q import LARGEST_WEIGHT, advantage_weights
 from .metrics import update_metrics
@@ -33,6 +31,8 @@ from .reference import Reference
 from .settings import refuse_impossible
 from .trainer.logged_values import policy_step
 from .trainer.offline import OfflineSession, open_offline
+from .utterances.critic import CriticOptions, judge
+from .utterances.offline import prepare_unit, step_on_data
 
 
 @dataclass(frozen=True, slots=True)

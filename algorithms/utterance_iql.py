@@ -18,13 +18,13 @@ from agents.sampling import Sampling
 from agents.utterance_critics import Reading, UtteranceCritic, save_judge
 
 from . import losses
-from .archer_critic import CriticOptions, critic_of
-from .archer_offline import prepare_unit, step_on_data
 from .batch import TokenBatch
 from .metrics import update_metrics
 from .settings import refuse_impossible
 from .trainer.logged_values import policy_step
 from .trainer.offline import OfflineSession, open_offline
+from .utterances.critic import CriticOptions, critic_of
+from .utterances.offline import prepare_unit, step_on_data
 
 
 @dataclass(frozen=True, slots=True)

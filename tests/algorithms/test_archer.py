@@ -10,8 +10,10 @@ from torch import Tensor
 from agents.utterance_critics import Reading, UtteranceCritic
 from algorithms import archer
 from algorithms.archer import Config, imagine
-from algorithms.archer_actor import update_actor
-from algorithms.archer_critic import (
+from algorithms.credit import discounted_returns
+from algorithms.trainer.learner import Learner
+from algorithms.utterances.actor import update_actor
+from algorithms.utterances.critic import (
     CriticOptions,
     credit,
     critic_of,
@@ -19,9 +21,7 @@ from algorithms.archer_critic import (
     sibling_advantages,
     update_critic,
 )
-from algorithms.credit import discounted_returns
-from algorithms.situations import Situations, read
-from algorithms.trainer.learner import Learner
+from algorithms.utterances.situations import Situations, read
 from lmenvs.types import Episode
 from tests.support.language import with_random_heads
 from tests.support.training import MICROWAVE, beginner, flat, metrics, played, start, weights

@@ -10,8 +10,8 @@ from agents.best_of_n import BestOfN
 from agents.making import make_policy
 from agents.utterance_critics import Reading
 from algorithms import archer, offline_archer, support, utterance_iql
-from algorithms.archer_critic import CriticOptions
 from algorithms.trainer.objective import Objective
+from algorithms.utterances.critic import CriticOptions
 from lmenvs.types import write_episodes
 from tests.agents.test_encoders import encoder_folder
 from tests.support.language import interrupted_after

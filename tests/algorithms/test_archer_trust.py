@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from algorithms.archer_critic import critic_of, judge, trustworthiness
 from algorithms.credit import discounted_returns, explained_variance
+from algorithms.utterances.critic import critic_of, judge, trustworthiness
 from tests.algorithms.test_archer import CONFIG, READINGS, prepared, reading, values_of
 
 

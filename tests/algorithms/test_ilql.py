@@ -13,10 +13,11 @@ from agents.lm import LMPolicy
 from agents.models import load_model
 from agents.rollout import collect
 from algorithms import ilql
-from algorithms.pieces import Piece, piece_of, returns_of
 from algorithms.support import Diverged
+from algorithms.token_values.network import Values, guided, pieces, prepare
+from algorithms.token_values.pieces import Piece, piece_of, returns_of
+from algorithms.token_values.reading import Judged, judge, see
 from algorithms.trainer.offline import OfflineSession, open_offline
-from algorithms.value_network import Judged, Values, guided, judge, pieces, prepare, see
 from lmenvs.types import Episode, write_episodes
 from tests.support.language import with_random_heads
 from tests.support.training import MICROWAVE, beginner, flat, metrics, played, start

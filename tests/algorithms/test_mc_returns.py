@@ -9,8 +9,8 @@ from agents import make_policy
 from agents.lm import LMPolicy
 from agents.rollout import collect
 from algorithms import mc_returns
-from algorithms.pieces import Piece, played_returns
-from algorithms.value_network import Values
+from algorithms.token_values.network import Values
+from algorithms.token_values.pieces import Piece, played_returns
 from lmenvs.types import write_episodes
 from tests.support.training import MICROWAVE, metrics, played, start
 

@@ -9,10 +9,10 @@ from agents.best_of_n import BestOfN
 from agents.making import make_policy
 from agents.utterance_critics import UtteranceCritic
 from algorithms import offline_archer, utterance_iql
-from algorithms.archer_critic import critic_of, judge
-from algorithms.archer_offline import prepare_unit
 from algorithms.forward import policy_logprobs
 from algorithms.trainer.offline import OfflineSession, open_offline
+from algorithms.utterances.critic import critic_of, judge
+from algorithms.utterances.offline import prepare_unit
 from lmenvs.types import write_episodes
 from tests.support.language import with_random_heads
 from tests.support.training import MICROWAVE, flat, metrics, played, start, weights

@@ -16,6 +16,7 @@ SHARED |= {f"algorithms.{name}" for name in ("batch", "replay", "support", "runs
 # `lmenvs bench` times bare environments: a rollout's own cost must not be in the number
 STEPPERS = {
     "agents/playing.py",
+    "algorithms/bench/critic/truth.py",
     "algorithms/bench/environments.py",
     "algorithms/bench/textworld.py",
 }

@@ -26,8 +26,9 @@ from algorithms.losses.implicit_q import (
     conservative,
     implicit_values,
 )
-from algorithms.pieces import Piece, played_returns
-from algorithms.value_network import Judged, Values
+from algorithms.token_values.network import Values
+from algorithms.token_values.pieces import Piece, played_returns
+from algorithms.token_values.reading import Judged
 from lmenvs import exact
 from lmenvs.registration import make
 from lmenvs.types import Episode

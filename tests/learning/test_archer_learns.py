@@ -11,12 +11,12 @@ import torch
 from agents.models import load_model
 from agents.utterance_critics import Reading, UtteranceCritic
 from algorithms import archer
-from algorithms.archer_critic import CriticOptions, judge
 from algorithms.batch import make_batch
 from algorithms.credit import explained_variance
 from algorithms.forward import policy_logprobs
 from algorithms.trainer.learner import Learner
 from algorithms.trainer_state import read_state
+from algorithms.utterances.critic import CriticOptions, judge
 from lmenvs import exact
 from lmenvs.envs.control.microwave import NEXT
 from lmenvs.registration import make

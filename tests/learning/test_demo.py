@@ -29,7 +29,7 @@ def test_the_note_names_the_better_trainer_and_what_it_reached(tmp_path):
     (tmp_path / "archer").mkdir()
     share = {"critic/advantage_explained_variance": 0.005}
     waits = {"critic/explained_variance": 0.1, **share}
-    moves = {"critic/explained_variance": 0.2, "credit/advantage_std": 0.1, **share}
+    moves = {"critic/explained_variance": 0.2, "actor/advantage_std": 0.1, **share}
     lines = "".join(json.dumps(line) + "\n" for line in (waits, waits, moves))
     (tmp_path / "archer" / "metrics.jsonl").write_text(lines)
     said = " ".join(demo.notes(results, 90, tmp_path))

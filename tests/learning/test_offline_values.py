@@ -13,7 +13,7 @@ from agents.models import decoder, load_model
 from agents.rollout import collect, evaluate
 from algorithms import ilql
 from algorithms.credit import explained_variance
-from algorithms.value_network import Values
+from algorithms.token_values.network import Values
 from lmenvs import exact
 from lmenvs.registration import make
 from lmenvs.types import Message, write_episodes

@@ -16,7 +16,7 @@ from agents.chat import Chat
 from lmenvs.types import Action, Episode, Message, Turn
 
 from ...batch import TokenBatch, make_batch
-from ...siblings import Siblings
+from ...utterances.siblings import Siblings
 from .truth import Floats, Moves, Truth
 
 Shown = Literal["episode", "turn"]

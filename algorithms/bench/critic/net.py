@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from agents.critics import TurnCritic
 from agents.reading import read_masked
 
-from ...siblings import Siblings, grow
+from ...utterances.siblings import Siblings, grow
 from .inputs import Rows
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from agents.utterance_critics import Reading, UtteranceCritic
 from algorithms.archer import Config, imagine
-from algorithms.archer_critic import CriticOptions, critic_of
 from algorithms.batch import make_batch
-from algorithms.situations import look_at, passes, read
 from algorithms.trainer.learner import Learner
+from algorithms.utterances.critic import CriticOptions, critic_of
+from algorithms.utterances.situations import look_at, passes, read
 from lmenvs.types import Episode
 from tests.agents.test_encoders import encoder_folder
 from tests.algorithms.test_archer import CONFIG, READINGS, learner_of, prepared, reading

@@ -20,8 +20,8 @@ from agents.reading import read_masked
 from agents.utterance_critics import UtteranceCritic
 from lmenvs.types import Episode
 
-from .batch import TokenBatch
-from .forward import by_length
+from ..batch import TokenBatch
+from ..forward import by_length
 from .siblings import Siblings, grow
 
 LETTERS = 3  # of a token, at least

@@ -21,16 +21,16 @@ from agents.critics import move_towards
 from agents.devices import mixed_precision
 from agents.guidance import Guide, save_guide
 from agents.lm import LMPolicy
-from agents.models import decoder, head_logits
-from agents.reading import Reading, read
+from agents.models import head_logits
 from agents.sampling import Sampling
 
-from . import losses, support
-from .batch import TokenBatch
-from .losses.implicit_q import conservative, implicit_values
-from .metrics import merged
+from .. import losses, support
+from ..batch import TokenBatch
+from ..losses.implicit_q import conservative, implicit_values
+from ..metrics import merged
+from ..trainer.offline import OfflineSession
 from .pieces import Piece, Unit, piece_of, returns_of
-from .trainer.offline import OfflineSession
+from .reading import Judged, Places, Seen, judge, places_of, see
 
 MEASURED = 256  # episodes whose returns give offset and scale
 
@@ -61,23 +61,6 @@ class Values:
                 raise ValueError(f"{name} {value}; expected 0 or more")
         if self.turns is not None and self.turns < 1:
             raise ValueError(f"turns {self.turns}; expected at least 1, or None for all")
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the slow heads say of a batch.
-
-    Attributes:
-        values_ETL: V before every policy token; of each piece one array per turn.
-        behind_E: V behind the end of a piece that was cut; 0 where it terminated.
-        q: [B, L] min_k Q_k of the policy tokens.
-        v: [B, L] the same V as a grid.
-    """
-
-    values_ETL: list[list[np.ndarray]]
-    behind_E: list[float]
-    q: Tensor
-    v: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,68 +166,6 @@ def _portions(drawn: Sequence[Piece], tokens: int) -> list[list[Piece]]:
     return portions
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Tokens of a batch, and the hidden states that predict them: rows that begin alike share them.
-
-    Attributes:
-        row: [N] of every token, row by row.
-        column: [N] likewise.
-        states: [U, width] distinct states.
-        which: [N] the state that predicts each token.
-    """
-
-    row: Tensor
-    column: Tensor
-    states: Tensor
-    which: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A batch as it was read.
-
-    Attributes:
-        reading: All hidden states.
-        said: Where the policy tokens are.
-    """
-
-    reading: Reading
-    said: Places
-
-
-def see(model: PreTrainedModel, batch: TokenBatch, checkpointing: bool = False) -> Seen:
-    """Read a batch."""
-    reading = read(decoder(model), batch.ids, batch.lengths, checkpointing=checkpointing)
-    return Seen(reading, _places(reading, batch.policy_mask))
-
-
-def _places(reading: Reading, mask: Tensor) -> Places:
-    row, column = mask.nonzero(as_tuple=True)
-    distinct, which = reading.place[row, column - 1].unique(return_inverse=True)
-    return Places(row, column, reading.flat.index_select(0, distinct), which)
-
-
-@torch.no_grad()
-def judge(slow: Guide, batch: TokenBatch, seen: Seen, count: int) -> Judged:
-    """What the slow heads say of a batch of so many pieces."""
-    said = seen.said
-    tokens = batch.ids[said.row, said.column]
-    v, q = torch.zeros(2, *batch.ids.shape, device=batch.ids.device)
-    v[said.row, said.column] = slow.values(said.states)[said.which]
-    q[said.row, said.column] = slow.action_values(said.states).amin(0)[said.which, tokens]
-    rows = torch.arange(len(batch), device=batch.ids.device)
-    places = seen.reading.place[rows, batch.bootstrap.clamp(min=0)]
-    ends = slow.values(seen.reading.flat[places])
-    behind_E = [0.0] * count
-    for piece, cut, value in zip(
-        batch.episode.tolist(), batch.bootstrap.tolist(), ends.tolist(), strict=True
-    ):
-        if cut >= 0:
-            behind_E[piece] = value
-    return Judged(batch.by_token(v, count), behind_E, q, v)
-
-
 def _loss(
     model: PreTrainedModel,
     guide: Guide,
@@ -282,7 +203,7 @@ def _loss(
     )
     loss = settings.weight * fitted.loss + settings.conservative * low.loss + imitated.loss
     if settings.observations:
-        shown = _places(seen.reading, batch.follows & ~batch.policy_mask)
+        shown = places_of(seen.reading, batch.follows & ~batch.policy_mask)
         world_logprobs = _logprobs(model, shown, batch.ids[shown.row, shown.column])
         there = torch.ones_like(world_logprobs, dtype=torch.bool)
         world = losses.negative_log_likelihood(world_logprobs, there, None, total)

@@ -15,13 +15,13 @@ from agents.critics import move_towards
 from agents.utterance_critics import Reading, UtteranceCritic
 from lmenvs.types import Episode
 
-from . import losses, support
-from .batch import TokenBatch
-from .credit import discounted_returns, explained_variance, lambda_targets
-from .metrics import merged
-from .settings import refuse_impossible
+from .. import losses, support
+from ..batch import TokenBatch
+from ..credit import discounted_returns, explained_variance, lambda_targets
+from ..metrics import merged
+from ..settings import refuse_impossible
+from ..trainer.learner import Learner
 from .situations import Situations, look_at, passes, read
-from .trainer.learner import Learner
 
 Check = Callable[[Tensor, Tensor], None]
 VTarget = Literal["sampled", "best", "expectile"]

@@ -6,10 +6,10 @@ import numpy as np
 
 from lmenvs.types import Episode
 
-from .archer_critic import CriticOptions, credit, critic_of, set_unit, update_critic
-from .batch import TokenBatch
+from ..batch import TokenBatch
+from ..trainer.offline import OfflineSession
+from .critic import CriticOptions, credit, critic_of, set_unit, update_critic
 from .situations import look_at
-from .trainer.offline import OfflineSession
 
 MEASURED = 512  # episodes of the file that tell the unit of values
 

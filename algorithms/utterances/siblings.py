@@ -22,7 +22,7 @@ from agents.models import context_of, decoder, has_window, head_logits, hidden_s
 from agents.reading import read_masked
 from agents.sampling import Sampling, draw
 
-from .batch import TokenBatch
+from ..batch import TokenBatch
 
 
 @dataclass(frozen=True, slots=True)

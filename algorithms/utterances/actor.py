@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import losses, support
-from .archer_critic import critic_of, sibling_advantages
-from .forward import by_length
-from .metrics import merged, update_metrics
+from .. import losses, support
+from ..forward import by_length
+from ..metrics import merged, update_metrics
+from ..trainer.learner import Learner
+from .critic import critic_of, sibling_advantages
 from .siblings import Siblings, grow, score_siblings, sibling_states
 from .situations import Situations
-from .trainer.learner import Learner
 
 if TYPE_CHECKING:
-    from .archer import Config
+    from ..archer import Config
 
 
 @dataclass(frozen=True, slots=True)

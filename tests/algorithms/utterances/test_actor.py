@@ -6,10 +6,10 @@ import pytest
 import torch
 from pytest import approx
 
-from algorithms.archer_actor import update_actor
-from algorithms.archer_critic import critic_of, sibling_advantages
-from algorithms.siblings import grow, sibling_logprobs
 from algorithms.trainer.objective import Objective
+from algorithms.utterances.actor import update_actor
+from algorithms.utterances.critic import critic_of, sibling_advantages
+from algorithms.utterances.siblings import grow, sibling_logprobs
 from tests.algorithms.test_archer import CONFIG, by_sgd, chance, prepared
 from tests.support.training import beginner, flat
 

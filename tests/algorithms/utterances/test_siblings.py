@@ -12,7 +12,7 @@ from agents.critics import TurnCritic
 from agents.lm import LMPolicy
 from agents.sampling import Sampling
 from algorithms.batch import TokenBatch, make_batch
-from algorithms.siblings import Siblings, draws, grow, sample_siblings, sibling_logprobs
+from algorithms.utterances.siblings import Siblings, draws, grow, sample_siblings, sibling_logprobs
 from tests.support.language import (
     FULL_ATTENTION,
     full_logprobs,

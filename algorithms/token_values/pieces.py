@@ -15,7 +15,7 @@ import numpy as np
 from agents.chat import Chat
 from lmenvs.types import Episode, Message
 
-from .credit import action_decomposition_gae, token_gae
+from ..credit import action_decomposition_gae, token_gae
 
 Unit = Literal["turn", "token"]
 

@@ -1,0 +1,1 @@
+"""Values of single tokens beside a language model, for ILQL and its kin (torch)."""
