@@ -1,8 +1,7 @@
 """Tell a policy how well to play: a return or a class of quality, as text in its prompt. No torch.
 
 What is told in training stands in `conditioning.json` beside the weights, so that a trained folder
-plays as it was trained: `conditioned` wraps its policy, and `agents.conditioned:policy?folder=DIR`
-names it as a spec.
+plays as it was trained: `hf:DIR` is told what its folder says, `hf:DIR?return=-6` something else.
 
 A player sees no rewards, so what is fair to tell is known before the first turn: the class or the
 return of the whole episode. A class stands in every observation (`per="turn"`), where it is near
@@ -219,11 +218,3 @@ def conditioned(base: Policy, folder: str | Path, target: float | None = None) -
         return base
     return Conditioned(base, known if target is None else replace(known, target=float(target)))
 
-
-def policy(folder: str, target: float | None = None, **sampling: Any) -> Policy:
-    """For specs: `agents.conditioned:policy?folder=DIR&target=-6`; others as those of `hf:`."""
-    from .lm import load_policy
-    from .sampling import Sampling
-
-    path = model_folder(folder)
-    return conditioned(load_policy(path, Sampling(**sampling)), path, target)

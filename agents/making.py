@@ -8,7 +8,6 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmenvs.recipes import find_player
@@ -54,7 +53,7 @@ def make_policy(spec: str, **options: Any) -> Policy:
     Options of the policy follow behind a question mark (`hf:runs/demo?temperature=0`) or as keyword
     arguments, which go over those in the string. Those of `hf:` are the fields of
     `agents.sampling.Sampling`: `hf:DIR?top_p=0.9&stop=;`, `hf:DIR?stop=["; ", "."]`; `strength`
-    is that of the value heads in the folder: see guidance.py.
+    and `return` are for folders with value heads or conditioning: see saved.py.
 
     Raises:
         ValueError: for a spec of another form, an option the policy does not have, or a folder
@@ -184,12 +183,8 @@ def _language_model(kind: str, name: str, options: dict[str, Any]) -> Policy:
     try:
         from .sampling import Sampling
 
-        if kind == "hf" and Path(folder, "two_levels.json").is_file():
-            from .level_models import load_two_levels as load_policy
-        elif kind == "hf" and Path(folder, "judge.json").is_file():
-            from .best_of_n import load_best_of_n as load_policy
-        elif kind == "hf":
-            from .lm import load_policy
+        if kind == "hf":
+            from .saved import saved_policy as load_policy
         else:
             from .continuous import load_policy
     except ModuleNotFoundError as error:
@@ -204,8 +199,8 @@ def _language_model(kind: str, name: str, options: dict[str, Any]) -> Policy:
             raise ValueError(f"policy '{kind}:{name}': {option}={value!r}; expected a number")
     if "stop" in options:
         options = {**options, "stop": _texts(options["stop"])}
-    own = {"hf": "strength", "continuous": "seed"}[kind]
-    beside = {own: options.pop(own)} if own in options else {}
+    own = {"strength": "strength", "return": "target"} if kind == "hf" else {"seed": "seed"}
+    beside = {own[name]: options.pop(name) for name in own if name in options}
     return load_policy(folder, Sampling(**options), **beside)
 
 

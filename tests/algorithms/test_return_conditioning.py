@@ -9,7 +9,7 @@ import torch
 from pytest import approx
 
 from agents import make_policy
-from agents.conditioned import Conditioned, Conditioning, policy, read
+from agents.conditioned import Conditioned, Conditioning, read
 from agents.models import load_model
 from agents.rollout import collect
 from algorithms import losses, return_conditioning, support
@@ -62,10 +62,9 @@ def test_a_trained_folder_knows_what_to_ask_for(data: Path, tmp_path: Path):
     run = train(MICROWAVE, start(), tmp_path / "run", SHORT, data=data)
     beside = read(run / "checkpoints")
     assert beside == Conditioning("class", "turn", target=1.0, edges=(-1.0,))
-    player = policy(str(run), max_new_tokens=8)
+    player = make_policy(f"hf:{run}", max_new_tokens=8)
     assert isinstance(player, Conditioned) and player.conditioning == beside
-    spec = f"agents.conditioned:policy?folder={run}&target=-1"
-    asked = make_policy(spec)
+    asked = make_policy(f"hf:{run}?return=-1")
     assert isinstance(asked, Conditioned) and asked.conditioning.target == -1.0
     (one,) = collect(MICROWAVE, player, [0])
     said = load_model(run)[1].tokenizer.decode(list(one.turns[0].action.prompt_ids))

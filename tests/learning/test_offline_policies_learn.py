@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from agents import make_policy
-from agents.conditioned import policy as told_policy
 from agents.conditioned import read
 from agents.rollout import collect
 from algorithms import (
@@ -148,7 +147,7 @@ def scene(folder: Path, seed: int) -> Scene:
 
 def returns(run: Path) -> float:
     """The mean return on held-out tasks, sampled at temperature 1."""
-    policy = told_policy(str(run), max_new_tokens=8)
+    policy = make_policy(f"hf:{run}", max_new_tokens=8)
     played = collect(MAZE, policy, HELD_OUT, policy_seed=7, width=128)
     return float(np.mean([episode.total_reward for episode in played]))
 
