@@ -20,7 +20,6 @@ import numpy as np
 
 from lmenvs.types import Action, Episode, Message
 
-from .folders import model_folder
 from .protocols import Conversation, Policy
 
 FILE = "conditioning.json"
