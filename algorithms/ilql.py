@@ -37,14 +37,14 @@ class Config:
     """What can be set."""
 
     seed: int = 0  # seeds what is drawn; the run repeats to the same numbers
-    iterations: int = 60  # each makes `steps` optimizer steps, then plays a little and logs
+    iterations: int = 40  # each makes `steps` optimizer steps, then plays a little and logs
     steps: int = 50  # optimizer steps per iteration
-    batch_size: int = 8  # pieces of episodes per step
+    batch_size: int = 32  # pieces of episodes per step
     values: Values = field(default_factory=Values)  # the heads and what they are fitted to
     expectile: float = 0.7  # 0.5 values the policy that played, near 1 the best of its actions
     lam: float = 0.0  # of Q's lambda-return: 0 is one-step, as the paper; 1 the return as played
-    warmup_iterations: int = 20  # meanwhile V is the mean of the returns as played
-    polyak: float = 0.01  # how far the target heads follow after every step
+    warmup_iterations: int = 2  # meanwhile V is the mean of the returns as played
+    polyak: float = 0.1  # how far the target heads follow after every step
     temperature: float | None = None  # imitation weighted by exp(A / temperature); None: all alike
     learning_rate: float = 2e-3  # of the model
     anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
@@ -54,7 +54,7 @@ class Config:
     max_turns: int | None = None  # truncate evaluated episodes here
     width: int = 64  # conversations answered at once
     evaluations: int = 16  # training tasks played per iteration for the log; 0 plays none
-    micro_tokens: int = 4096  # padded tokens per pass
+    micro_tokens: int = 16_384  # padded tokens per pass; those that rows share are read once
     gradient_checkpointing: bool = False  # less memory for a third more time
     save_every: int = 10  # iterations between checkpoints
 
@@ -133,5 +133,5 @@ def update(
         return Fit(q, judged.q, config.expectile, weights)
 
     numbers = step(session, pieces(session, config.values, generator), fit, config.values)
-    follow(session, 0.1 if warm else config.polyak)
+    follow(session, config.polyak)
     return numbers

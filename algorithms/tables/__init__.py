@@ -1,8 +1,8 @@
 """The tables of README.md and examples/benchmarks/README.md: `python -m algorithms.tables --write`.
 
 One table, one function of the repository's root: what there is (listing.py), and what was measured
-(results.py, learning.py, lmrl.py, efficiency.py, credit.py, engine.py). A test fails while a page
-is old.
+(results.py, learning.py, critic.py, lmrl.py, efficiency.py, credit.py, engine.py). A test fails
+while a page is old.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .credit import credit, credit_verdict
+from .critic import critic, critic_verdict
 from .efficiency import efficiency
 from .engine import engine
 from .learning import language_models, tabular
@@ -25,12 +26,13 @@ PAGES: Mapping[str, Mapping[str, Table]] = {
         "algorithms": algorithms,
         "results": results,
         "learning": language_models,
+        "critic": critic_verdict,
         "lmrl": lmrl,
         "efficiency": efficiency,
         "credit": credit_verdict,
         "engine": engine,
     },
-    "examples/benchmarks/README.md": {"credit": credit, "tabular": tabular},
+    "examples/benchmarks/README.md": {"credit": credit, "critic": critic, "tabular": tabular},
 }
 """What the marks of each page call its tables, and what writes them."""
 
