@@ -100,7 +100,7 @@ def train(
         out,
         config,
         judges="tokens",
-        critic_learning_rate=config.values.learning_rate,
+        critic_learning_rate=config.values.heads_learning_rate,
         critic=guide_for,
         target=True,
         resume=resume,

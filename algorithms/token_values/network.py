@@ -10,7 +10,7 @@ returns in the file, so that a return of -100 costs no larger steps than one of 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class Values:
     discount: float = 0.98  # of what a turn (or token) later is worth; below 1 prefers what is soon
     unit: Unit = "turn"  # where the discount acts; LMRL-Gym's code discounts at every token
     turns: int | None = 16  # of an episode that a step reads at once, a piece; None for all
-    learning_rate: float = 1e-3  # of the heads; the trunk moves with the model
+    heads_learning_rate: float = 1e-3  # of the heads; the trunk moves with the model
     weight: float = 5.0  # of fitting values, against imitation: how much of the trunk is theirs
     conservative: float = 0.01  # weight of keeping unsaid tokens' values down, in units of scale
     observations: float = 1.0  # weight of each token that is read: the trunk learns the world
@@ -53,11 +53,9 @@ class Values:
             raise ValueError(
                 f"discount {self.discount}, unit {self.unit!r}; expected 0 to 1, turn or token"
             )
-        rates = {"learning_rate": self.learning_rate, "conservative": self.conservative}
-        rates |= {"observations": self.observations, "strength": self.strength}
-        rates |= {"weight": self.weight}
-        for name, value in rates.items():
-            if not value >= 0:
+        names = ("heads_learning_rate", "weight", "conservative", "observations", "strength")
+        for name in names:
+            if not (value := asdict(self)[name]) >= 0:
                 raise ValueError(f"{name} {value}; expected 0 or more")
         if self.turns is not None and self.turns < 1:
             raise ValueError(f"turns {self.turns}; expected at least 1, or None for all")

@@ -37,7 +37,7 @@ def opened(out: Path, data: Path, config: ilql.Config = SHORT) -> OfflineSession
     session = open_offline(
         *("ilql", MICROWAVE, data, start(), out, config),
         judges="tokens",
-        critic_learning_rate=config.values.learning_rate,
+        critic_learning_rate=config.values.heads_learning_rate,
         critic=guide_for,
         target=True,
     )

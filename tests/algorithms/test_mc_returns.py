@@ -49,7 +49,7 @@ def test_where_returns_are_certain_values_approach_them(tmp_path: Path):
     file = tmp_path / "expert.jsonl"
     write_episodes(file, collect(MICROWAVE, "expert", range(4)))
     config = replace(SHORT, iterations=6, steps=8, evaluations=0, learning_rate=1e-2)
-    config = replace(config, values=Values(learning_rate=1e-2))
+    config = replace(config, values=Values(heads_learning_rate=1e-2))
     run = mc_returns.train(MICROWAVE, start(), tmp_path / "run", config, data=file)
     rows = metrics(run)
     for name in ("loss/v_error", "loss/q_error"):
