@@ -45,7 +45,7 @@ class Values:
     heads_learning_rate: float = 1e-3  # of the heads; the trunk moves with the model
     weight: float = 5.0  # of fitting values, against imitation: how much of the trunk is theirs
     conservative: float = 0.01  # weight of keeping unsaid tokens' values down, in units of scale
-    observations: float = 1.0  # weight of each token that is read: the trunk learns the world
+    observations: float = 0.5  # weight of each token that is read: the trunk learns the world
     strength: float = 16.0  # how much values weigh against the model's own logits when decoding
 
     def __post_init__(self) -> None:
