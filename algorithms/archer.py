@@ -65,11 +65,11 @@ class Config:
     """What can be set; the demo's own choices stand in demo.py."""
 
     seed: int = 0  # seeds tasks, sampling and minibatches; the run repeats to the same numbers
-    iterations: int = 40  # each collects, fits the critic, then moves the actor
+    iterations: int = 60  # each collects, fits the critic, then moves the actor
     turn_budget: int | None = None  # stop earlier, after so many environment turns
-    episodes: int = 64  # collected per iteration
+    episodes: int = 32  # collected per iteration
     batch_size: int = 64  # replayed episodes that an iteration learns from
-    siblings: int = 2  # fresh actions per turn; more means a steadier target and gradient
+    siblings: int = 4  # fresh actions per turn; more means a steadier target and gradient
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     critic: CriticOptions = field(default_factory=CriticOptions)  # its reader and its targets
     critic_steps: int = 24  # optimizer steps on the critic per iteration
@@ -78,7 +78,7 @@ class Config:
     actor_steps: int = 8  # optimizer steps on the actor per iteration
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
     objective: Objective = Objective(normalise="standardise")  # of the actor: clip, entropy
-    learning_rate: float = 3e-4  # of the actor
+    learning_rate: float = 1e-3  # of the actor; a pretrained 1 B model wants about 1e-6
     anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
     max_norm: float = 1.0  # gradients of actor and critic longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights

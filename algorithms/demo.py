@@ -99,6 +99,8 @@ def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
         critic_steps=sizes.archer_critic_steps,
         warmup_iterations=max(1, sizes.archer_iterations // 6),
         batch_size=sizes.archer_critic_batch,
+        siblings=2,
+        learning_rate=3e-4,
         max_new_tokens=LONGEST_ACTION,
     )
     train(TRAINING_GAMES, out / "start" / "checkpoints", out / "archer", config, resume=True)

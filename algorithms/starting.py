@@ -57,6 +57,13 @@ def _length(episode: Episode) -> int:
     return sum(len(action.prompt_ids) + len(action.token_ids) for action in actions)
 
 
+def memory_for(env: str) -> int | None:
+    """How many turns back a model has to read: none where the last observation tells the state."""
+    made = make(env)
+    made.close()
+    return 0 if made.observes_state else None
+
+
 def starting_model(
     model: str | Path | None, env: str, data: EpisodeFile, out: Path, seed: int
 ) -> Path | str:
@@ -68,8 +75,6 @@ def starting_model(
         return model
     folder = out / "start"
     if not (folder / "config.json").exists():
-        made = make(env)
-        save_start(data, folder, seed, 0 if made.observes_state else None)
-        made.close()
+        save_start(data, folder, seed, memory_for(env))
     load_model(folder)  # a torn folder is told here
     return folder

@@ -20,11 +20,12 @@ import numpy as np
 
 from agents.rollout import evaluate
 
-from .. import support
+from .. import behaviour_cloning, support
 from ..checkpoints import write_whole
 from ..locks import lock_folder
+from ..starting import memory_for
 from .kept import differing
-from .learning import Task, start
+from .learning import Task
 
 SEEDS = (0, 1, 2)
 TUNING_SEED = 100
@@ -111,6 +112,22 @@ def scale(task: Task) -> dict[str, float]:
         ).returns.mean
         for who in ("random", "expert")
     }
+
+
+def start(task: Task, seed: int, folder: Path) -> Path:
+    """The cloned model that both begin from; made where it is missing."""
+    clone = behaviour_cloning.Config(
+        seed=seed,
+        demonstrator=task.demonstrator,
+        episodes=task.demonstrations,
+        epochs=task.epochs,
+        batch_size=16,
+        observation_weight=0.1,
+    )
+    config = behaviour_cloning.TinyConfig(
+        hidden=task.hidden, layers=2, memory=memory_for(task.env), clone=clone
+    )
+    return behaviour_cloning.pretrain(task.env, folder, config, resume=True)
 
 
 def turns_until(returns_E: Sequence[float], turns_E: Sequence[int], target: float) -> int | None:

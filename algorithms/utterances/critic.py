@@ -36,7 +36,7 @@ class CriticOptions:
     expectile: float = 0.5  # of V's fit: 0.5 is the mean, towards 1 the best
     lam: float = 0.0  # of the Q target's lambda-return: 0 is one-step, as the paper; 1 Monte Carlo
     polyak: float = 0.1  # how far the target critic follows after every step
-    critic_learning_rate: float = 1e-3  # of the critic; a pretrained encoder wants about 2e-5
+    critic_learning_rate: float = 2e-3  # of the critic; a pretrained encoder wants about 2e-5
     critic_batch: int = 16  # episodes of an iteration's batch that one step sees
     warmup_target: Literal["monte_carlo", "td"] = "monte_carlo"  # fitted while the actor waits
 

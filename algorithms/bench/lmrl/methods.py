@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from ...starting import memory_for
 from .tasks import Task
 
 Kind = Literal["start", "file", "online"]
@@ -74,7 +75,11 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
         **method.options,
     )
     config = module.TinyConfig(
-        hidden=task.hidden, layers=task.layers, context=task.context, clone=clone
+        hidden=task.hidden,
+        layers=task.layers,
+        context=task.context,
+        memory=memory_for(task.env),
+        clone=clone,
     )
     return module.pretrain(task.env, out, config, resume=True)
 
