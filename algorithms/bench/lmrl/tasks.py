@@ -68,6 +68,7 @@ def tasks() -> Mapping[str, Task]:
             2000,
             theirs=f"{maze}{arguments}",
             hidden=64,
+            turn_budget=25_000,
             max_turns=60,
         )
         for view, arguments in (("full", ""), ("partial", "?observability=partial"))
