@@ -27,7 +27,12 @@ from tests.support.language import with_random_heads
 from tests.support.training import MICROWAVE, beginner, flat, metrics, played, start, weights
 
 CONFIG = Config(
-    discount=0.5, critic=CriticOptions(lam=0.0), batch_size=8, actor_steps=1, max_new_tokens=6
+    discount=0.5,
+    critic=CriticOptions(lam=0.0),
+    siblings=2,
+    batch_size=8,
+    actor_steps=1,
+    max_new_tokens=6,
 )
 READINGS = {
     "episode": Reading("episode"),
