@@ -76,15 +76,8 @@ def open_demonstrations(
         count: How many episodes it plays.
 
     Raises:
-        ValueError: for a file without such episodes, or another one than the run began with.
+        ValueError: for a file without such episodes.
     """
-    given = f"played by {demonstrator}" if data is None else str(data)
-    known = session.learner.kept.setdefault("demonstrations", given)
-    if known != given:
-        raise ValueError(
-            f"demonstrations {given}: expected those that the run began with, {known}; resume with "
-            "the same ones, or begin another run"
-        )
     chat = session.learner.chat
     if data is not None:
         return Demonstrations(EpisodeFile(data, session.env), chat)

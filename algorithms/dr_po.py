@@ -159,6 +159,7 @@ def train(
         model,
         out,
         config,
+        data=data,
         resume=resume,
         device=device,
         env_workers=env_workers,

@@ -20,22 +20,22 @@ from .losses import LOG_RATIO_LIMIT, importance_ratio
 
 
 def sampler_logprobs(batch: TokenBatch, episodes: Sequence[Episode]) -> Tensor:
-    """What the sampler said of each policy token: [B, L], nan where nothing is known.
+    """What the sampler said of each policy token: [B, L], nan in turns of which nothing is known.
 
     Args:
         batch: Made from `episodes`.
         episodes: A demonstration's actions carry no log-probabilities.
     """
     grid = np.full(tuple(batch.ids.shape), np.nan, np.float32)
-    mask = batch.policy_mask.cpu().numpy()
+    index = batch.turn_index.cpu().numpy()
     turns = batch.turn_mask.sum(-1).tolist()
-    for row, (index, first) in enumerate(
+    for row, (episode, first) in enumerate(
         zip(batch.episode.tolist(), batch.first_turn.tolist(), strict=True)
     ):
-        said = episodes[index].turns[first : first + turns[row]]
-        known = [value for turn in said for value in turn.action.logprobs]
-        if len(known) == mask[row].sum():
-            grid[row, mask[row]] = known
+        for number, turn in enumerate(episodes[episode].turns[first : first + turns[row]]):
+            own = index[row] == number
+            if len(turn.action.logprobs) == own.sum():
+                grid[row, own] = turn.action.logprobs
     return torch.from_numpy(grid).to(batch.ids.device)
 
 

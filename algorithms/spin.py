@@ -114,6 +114,7 @@ def train(
         model,
         out,
         config,
+        data=data,
         resume=resume,
         device=device,
         env_workers=env_workers,

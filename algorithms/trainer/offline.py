@@ -27,7 +27,7 @@ from ..starting import starting_model
 from .checks import check_episodes
 from .config import OfflineConfig
 from .learner import Judges, Learner, MakeCritic, rate_share
-from .opening import Judging, keep_diverged, open_learner
+from .opening import Judging, check_values, of_data, open_learner
 from .plausible import plausible_values
 
 if TYPE_CHECKING:
@@ -102,16 +102,8 @@ class OfflineSession:
         self._run.save(self.learner.save, {"iteration": complete, **self.learner.state()})
 
     def check(self, targets: Tensor, mask: Tensor) -> None:
-        """Look whether value targets, in the environment's own unit, can be.
-
-        Raises:
-            support.Diverged: if they could not for a while; what the run has become is kept apart.
-        """
-        try:
-            self._plausible.check(targets, mask)
-        except support.Diverged as error:
-            kept = keep_diverged(self._run, self.learner)
-            raise support.Diverged(f"{error}; the weights of now are in {kept}") from error
+        """Look whether value targets can be: see `check_values`."""
+        check_values(self._plausible, self._run, self.learner, targets, mask)
 
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Time a part of the iteration: see `support.Run.phase`."""
@@ -231,7 +223,7 @@ def open_offline(
     episodes = EpisodeFile(data, env)
     given = {
         **{"algorithm": name, "env": env, "model": "" if model is None else str(model)},
-        **{"data": str(data), "data_bytes": Path(data).stat().st_size},
+        **of_data(data),
         **asdict(config),
     }
     opened = open_learner(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agents.critics import TurnCritic
 from agents.devices import find_device
@@ -13,7 +14,9 @@ from agents.models import load_model
 
 from .. import support
 from ..trainer_state import write_state
-from .learner import Judges, Learner, MakeCritic, Rates
+from .config import Rates
+from .learner import Judges, Learner, MakeCritic
+from .plausible import PlausibleValues
 
 DIVERGED = "diverged"  # the folder of what a run had become when its values could not be
 
@@ -100,10 +103,25 @@ def open_learner(
     return Opened(run, learner, model, state)
 
 
-def keep_diverged(run: support.Run, learner: Learner) -> Path:
-    """Write what a run has become into a folder of its own; its checkpoints stay as they are."""
-    folder = run.path / DIVERGED
-    folder.mkdir(exist_ok=True)
-    write_state(folder, learner.state())
-    learner.save(folder)
-    return folder
+def of_data(data: str | Path) -> dict[str, object]:
+    """How a run's record names a file of episodes; another size is another file."""
+    return {"data": str(data), "data_bytes": Path(data).stat().st_size}
+
+
+def check_values(
+    plausible: PlausibleValues, run: support.Run, learner: Learner, targets: Tensor, mask: Tensor
+) -> None:
+    """Look whether value targets, in the environment's own unit, can be.
+
+    Raises:
+        support.Diverged: if they could not for a while. What the run has become is written into a
+            folder of its own; its checkpoints stay as they are.
+    """
+    try:
+        plausible.check(targets, mask)
+    except support.Diverged as error:
+        folder = run.path / DIVERGED
+        folder.mkdir(exist_ok=True)
+        write_state(folder, learner.state())
+        learner.save(folder)
+        raise support.Diverged(f"{error}; the weights of now are in {folder}") from error

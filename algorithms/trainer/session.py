@@ -25,7 +25,7 @@ from .checks import check_episodes
 from .config import Config
 from .experience import Experience, read_episodes
 from .learner import Judges, Learner, MakeCritic, rate_share
-from .opening import Judging, keep_diverged, open_learner
+from .opening import Judging, check_values, of_data, open_learner
 from .plausible import plausible_values
 
 if TYPE_CHECKING:
@@ -116,16 +116,8 @@ class Session:
         self._run.save(learner.save, state)
 
     def check(self, targets: Tensor, mask: Tensor) -> None:
-        """Look whether value targets, in the environment's own unit, can be.
-
-        Raises:
-            support.Diverged: if they could not for a while; what the run has become is kept apart.
-        """
-        try:
-            self._plausible.check(targets, mask)
-        except support.Diverged as error:
-            kept = keep_diverged(self._run, self.learner)
-            raise support.Diverged(f"{error}; the weights of now are in {kept}") from error
+        """Look whether value targets can be: see `check_values`."""
+        check_values(self._plausible, self._run, self.learner, targets, mask)
 
     def phase(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Time a part of the iteration: see `support.Run.phase`."""
@@ -255,6 +247,7 @@ def open_session(
     critic_learning_rate: float = 0.0,
     critic: MakeCritic = TurnCritic,
     target: bool = False,
+    data: str | Path | None = None,
     resume: bool = False,
     device: str = "cpu",
     env_workers: int = 0,
@@ -272,12 +265,15 @@ def open_session(
         critic_learning_rate: Of the critic.
         critic: Makes the critic from the policy.
         target: Whether a frozen copy of the critic follows it.
+        data: A file of episodes that the algorithm reads besides, for the run's record.
         resume: Go on from the last checkpoint in `out`.
         device: Where policy and critic are: "cpu", "cuda", "cuda:1".
         env_workers: See `agents.starts.Limits`.
         step_timeout: See `agents.starts.Limits`.
     """
     given = {"algorithm": name, "env": env, "model": str(model), **asdict(config)}
+    if data is not None:
+        given |= of_data(data)
     opened = open_learner(
         out,
         given,

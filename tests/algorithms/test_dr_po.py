@@ -111,7 +111,7 @@ def test_a_file_and_its_maker_give_the_same_run(tmp_path: Path):
     file = tmp_path / "data.jsonl"
     write_episodes(file, collect(MICROWAVE, "random", seeds))
     assert_same_run(dr_po.train(MICROWAVE, start(), tmp_path / "r", config, data=file), played)
-    with pytest.raises(ValueError, match=r"demonstrations played by random: expected .*data.jsonl"):
+    with pytest.raises(ValueError, match=r"got data: .*data.jsonl. -> None"):
         dr_po.train(MICROWAVE, start(), tmp_path / "r", config, resume=True)
 
 

@@ -1,11 +1,15 @@
 """The correction between sampler and learner, and what becomes of large ratios."""
 
 import math
+from dataclasses import replace
 
 import torch
 from pytest import approx
 
-from algorithms.mismatch import importance_weights
+from algorithms.batch import make_batch
+from algorithms.mismatch import importance_weights, sampler_logprobs
+from lmenvs.types import Action, Episode, Turn
+from tests.support.language import chat
 
 NAN = math.nan
 SAID = torch.tensor([[NAN, -1.0, -1.0, NAN, -1.0]])
@@ -29,3 +33,13 @@ def test_impossible_words_give_finite_weights():
     own = torch.tensor([[-1.0, -math.inf, -1.0]])
     weights = importance_weights(said, own, 2.0)
     assert weights[0].tolist() == approx([2.0, 0.0, 1.0], abs=1e-6)
+
+
+def test_what_the_sampler_said_is_known_turn_by_turn():
+    said = Action("a", (1,), (5, 6), (-0.5, -0.25), fresh=True)
+    silent = Action("b", (2,), (7,))
+    turns = tuple(Turn("seen", one, 0.0) for one in (said, silent, replace(said, fresh=False)))
+    one = Episode("e", "e", 0, "all", "i", turns, "z", True, False, False)
+    batch = make_batch([one], chat())
+    found = sampler_logprobs(batch, [one])[batch.policy_mask].tolist()
+    assert found[:2] == found[3:] == [-0.5, -0.25] and math.isnan(found[2])
