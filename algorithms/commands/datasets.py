@@ -38,6 +38,7 @@ class Make:
     seed: int = 0  # seeds the tasks and the policies
     split: Literal["all", "train", "test"] | None = None  # by default train, where there are splits
     max_turns: int | None = None  # truncate episodes here, besides the task's own limit
+    per_task: int = 1  # episodes of each task; preference learning compares those of one task
     width: int = 64  # conversations answered at once; the file does not depend on it
     env_workers: int = 0  # processes that step slow environments; 0 steps them in line
     step_timeout: float | None = None  # seconds until a worker's environment counts as hung
@@ -102,7 +103,13 @@ def _make(options: Make) -> int:
     policies = parse_mix(options.mix) if options.mix else ((options.policy or "", 1.0),)
     make(options.env).close()  # a mistake is told before a folder is made
     recipe = Recipe(
-        options.env, policies, options.episodes, options.seed, options.split, options.max_turns
+        options.env,
+        policies,
+        options.episodes,
+        options.seed,
+        options.split,
+        options.max_turns,
+        options.per_task,
     )
     card = make_dataset(
         recipe,

@@ -40,6 +40,7 @@ class Recipe:
         seed: Seeds the tasks and the policies' sampling.
         split: "train", "test" or "all"; None is "train" where the environment has splits.
         max_turns: Truncate after so many turns.
+        per_task: Episodes of each task, one behind the other, each with chance of its own.
     """
 
     env: str
@@ -48,9 +49,12 @@ class Recipe:
     seed: int = 0
     split: str | None = None
     max_turns: int | None = None
+    per_task: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
+        if self.per_task < 1:
+            raise ValueError(f"per_task {self.per_task}; expected at least 1")
         if self.episodes < len(self.policies) or self.episodes < 1:
             raise ValueError(
                 f"episodes {self.episodes}; expected at least one for each of "
@@ -180,7 +184,9 @@ def _chunks(
     chunk: int,
 ) -> Iterator[list[Episode]]:
     """Play what is left, some episodes at a time, in the order of the file."""
-    seeds = np.random.default_rng((recipe.seed, 0)).integers(2**31, size=recipe.episodes)
+    tasks = -(-recipe.episodes // recipe.per_task)
+    drawn = np.random.default_rng((recipe.seed, 0)).integers(2**31, size=tasks)
+    seeds = np.repeat(drawn, recipe.per_task)[: recipe.episodes]
     again = _times_before(seeds)
     for policy, part in zip(policies, parts_of(recipe), strict=True):
         suffix = version_suffix(policy.version, recipe.seed)

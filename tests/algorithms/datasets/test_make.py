@@ -74,6 +74,18 @@ def test_a_task_that_is_drawn_again_sees_the_chance_of_the_next_member_of_its_gr
     assert len({start.id for start in one_by_one}) == 30
 
 
+def test_several_episodes_of_one_task_stand_together_with_chance_of_their_own(tmp_path: Path):
+    recipe = Recipe(MICROWAVE, (("random", 1.0),), 7, per_task=3)
+    make_dataset(recipe, tmp_path / "d")
+    episodes = list(read_episodes(tmp_path / "d" / "episodes.jsonl"))
+    seeds = [one.seed for one in episodes]
+    assert [seeds.count(seed) for seed in dict.fromkeys(seeds)] == [3, 3, 1]
+    assert [one.noise for one in episodes] == [0, 1, 2, 0, 1, 2, 0]
+    assert len({one.id for one in episodes}) == 7
+    with pytest.raises(ValueError, match="per_task 0; expected at least 1"):
+        Recipe(MICROWAVE, (("random", 1.0),), 7, per_task=0)
+
+
 def test_what_was_interrupted_goes_on_to_the_same_bytes(tmp_path: Path):
     make_dataset(RECIPE, tmp_path / "a")
     whole = _bytes(tmp_path / "a")
