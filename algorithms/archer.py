@@ -16,7 +16,8 @@ Deviations:
   before the first: the policy rests while the critic moves. The paper samples anew for each step.
 - The heads answer in the unit of the first episodes' returns (`utterances.critic.set_unit`).
 - Warm-up regresses Q and V on Monte Carlo returns (`warmup_target`); "td" is the paper.
-- Advantages are standardised over turns (`objective.normalise`); "none" is the paper.
+- Advantages are centred, and scaled by the largest spread of late (`objective.normalise`); "none"
+  is the paper.
 - Truncation bootstraps; the published code treats every time limit as terminal.
 - Gradients of actor and critic are clipped apart and averaged over micro-batches; the published
   code sums.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..archer import Config
 
 
+SPREAD, FADING = "advantage_spread", 0.98  # per iteration
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Situations whose siblings have been judged before the actor moved.
@@ -55,7 +58,8 @@ def update_actor(
     judged = sibling_advantages(learner, seen, config.micro_tokens)
     siblings = siblings_of(seen)
     flat = judged[siblings.branch_mask]
-    advantages = normalised(judged, siblings.branch_mask, config)
+    spread = recent_spread(learner, float(flat.std()))
+    advantages = normalised(judged, siblings.branch_mask, config, spread)
     # a count fixed for all steps: dividing each by its own tokens would be biased
     total = max(1.0, float(siblings.mask.sum()) / config.actor_steps)
     whole = Judged(seen, advantages, total)
@@ -71,13 +75,24 @@ def update_actor(
     }
 
 
-def normalised(advantages: Tensor, mask: Tensor, config: "Config") -> Tensor:
-    """As the objective says, over all branches alike; 0 where there is none."""
-    how, flat = config.objective.normalise, advantages[mask]
+def recent_spread(learner: Learner, spread: float) -> float:
+    """The largest spread of advantages of late, which steps are scaled by; a checkpoint keeps it.
+
+    Once nothing better is left to say, advantages are noise: scaled by their own spread they would
+    move the policy as far as ever, and it was lost so after it had found the way through the maze.
+    """
+    before = float(learner.kept.get(SPREAD, 0.0))
+    learner.kept[SPREAD] = max(spread, FADING * before)
+    return learner.kept[SPREAD]
+
+
+def normalised(advantages: Tensor, mask: Tensor, config: "Config", spread: float) -> Tensor:
+    """As the objective says, over all branches alike, by this spread; 0 where there is none."""
+    how = config.objective.normalise
     if how != "none":
-        advantages = advantages - flat.mean()
+        advantages = advantages - advantages[mask].mean()
     if how == "standardise":
-        advantages = advantages / (flat.std() + 1e-8)
+        advantages = advantages / (spread + 1e-8)
     return torch.where(mask, advantages, 0.0)
 
 
