@@ -7,7 +7,13 @@ import torch
 from pytest import approx
 
 from algorithms.trainer.objective import Objective
-from algorithms.utterances.actor import update_actor
+from algorithms.utterances.actor import (
+    FADING,
+    SPREAD,
+    normalised,
+    recent_spread,
+    update_actor,
+)
 from algorithms.utterances.critic import critic_of, sibling_advantages
 from algorithms.utterances.siblings import grow, sibling_logprobs
 from tests.algorithms.test_archer import CONFIG, by_sgd, chance, prepared
@@ -90,3 +96,13 @@ def test_a_token_baseline_that_foresees_the_advantage_leaves_nothing_to_learn():
     before = flat(learner.model)
     update_actor(by_sgd(learner), seen, config, chance())
     torch.testing.assert_close(flat(learner.model), before, atol=1e-6, rtol=0)
+
+
+def test_steps_are_scaled_by_the_largest_spread_of_late():
+    learner = prepared(CONFIG)[0]
+    assert recent_spread(learner, 2.0) == 2.0
+    assert recent_spread(learner, 0.1) == approx(FADING * 2.0)
+    assert recent_spread(learner, 5.0) == learner.kept[SPREAD] == 5.0
+    mask = torch.tensor([[True, True, False]])
+    scaled = normalised(torch.tensor([[1.0, 3.0, 9.0]]), mask, CONFIG, spread=4.0)
+    torch.testing.assert_close(scaled, torch.tensor([[-0.25, 0.25, 0.0]]))
