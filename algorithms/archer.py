@@ -18,6 +18,7 @@ Deviations:
 - Warm-up regresses Q and V on Monte Carlo returns (`warmup_target`); "td" is the paper.
 - Advantages are centred, and scaled by the largest spread of late (`objective.normalise`); "none"
   is the paper.
+- The clipped actor rests for an iteration once it has moved by `RESTING_KL` (utterances/actor.py).
 - Truncation bootstraps; the published code treats every time limit as terminal.
 - Gradients of actor and critic are clipped apart and averaged over micro-batches; the published
   code sums.
@@ -79,7 +80,7 @@ class Config:
     actor_steps: int = 8  # optimizer steps on the actor per iteration
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
     objective: Objective = Objective(normalise="standardise")  # of the actor: clip, entropy
-    learning_rate: float = 1e-3  # of the actor; a pretrained 1 B model wants about 1e-6
+    learning_rate: float = 5e-4  # of the actor; a pretrained 1 B model wants about 1e-6
     anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
     max_norm: float = 1.0  # gradients of actor and critic longer than this are shortened
     lora_rank: int = 0  # above 0 trains low-rank adapters instead of all weights

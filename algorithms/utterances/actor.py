@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 SPREAD, FADING = "advantage_spread", 0.98  # per iteration
+RESTING_KL = 0.03  # nats from what sampled the siblings: the clipped actor rests for the iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,14 @@ def update_actor(
     total = max(1.0, float(siblings.mask.sum()) / config.actor_steps)
     whole = Judged(seen, advantages, total)
     order = generator.permutation(len(seen))
-    history = [
-        actor_step(learner, whole.rows(rows), config)
-        for rows in np.array_split(order, min(config.actor_steps, len(order)))
-    ]
+    history: list[dict[str, float]] = []
+    for rows in np.array_split(order, min(config.actor_steps, len(order))):
+        history.append(actor_step(learner, whole.rows(rows), config))
+        if config.actor == "clip" and history[-1]["approx_kl"] > RESTING_KL:
+            break
     return {
         **update_metrics(history),
+        "actor/steps": float(len(history)),
         "actor/advantage_mean": float(flat.mean()),
         "actor/advantage_std": float(flat.std()),
     }
