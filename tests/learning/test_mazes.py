@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from agents.rollout import evaluate
+from agents.utterance_critics import Reading
 from algorithms import archer, behaviour_cloning, ilql
 from algorithms.datasets.make import Recipe, make_dataset
+from algorithms.utterances.critic import CriticOptions
 from lmenvs.scores import normalise
 
 MAZE = "lmenvs/Maze-v0"
@@ -41,7 +43,8 @@ def test_archer_solves_the_maze_from_a_clone_of_poor_play(tmp_path: Path):
         behaviour_cloning.TinyConfig(hidden=64, layers=2, memory=0, clone=clone),
     )
     before = held_out(MAZE, start)
-    config = archer.Config(iterations=40, max_turns=60)
+    critic = CriticOptions(Reading("turn"))
+    config = archer.Config(critic=critic, iterations=50, max_turns=60, max_new_tokens=8)
     run = archer.train(MAZE, start, tmp_path / "run", config)
     after = held_out(MAZE, run)
     assert before < -40 and normalise(MAZE, after) > 99
