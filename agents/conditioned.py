@@ -216,4 +216,3 @@ def conditioned(base: Policy, folder: str | Path, target: float | None = None) -
             )
         return base
     return Conditioned(base, known if target is None else replace(known, target=float(target)))
-
