@@ -21,6 +21,8 @@ Deviations:
 - Actions are those of the file; the paper samples several from pi_ref at each state.
 - Which of the square's two equal forms the paper prints (beta at the ratio, or under the advantage)
   was not checked: they differ by a factor that the learning rate takes up.
+
+On the small maze with mixed data (seed 0, beta 0.5) it ended at -44, below a plain clone's -15.
 """
 
 from collections.abc import Sequence

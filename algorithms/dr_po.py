@@ -18,6 +18,10 @@ rather than a chance for each. With `curriculum` the resets move from the demons
 their beginnings, as Salimans and Chen, Learning Montezuma's Revenge from a Single Demonstration
 (2018), with a clock instead of a success rate. Rewards are those of the environment; none is
 learned from preferences.
+
+Measured on the firm frozen lake with 16 turns (seeds 0 to 2, one setting): it learned from its
+resets, but from the start stayed below a success of 0.2 for 9,100 turns; CHORD passed 0.5 in 4,800
+to 7,200.
 """
 
 from collections.abc import Sequence
