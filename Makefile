@@ -24,7 +24,7 @@ test: $(VENV)/.installed
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m basedpyright
-	$(RUN) -m pytest -q -n auto --maxprocesses 8 -m "not slow and not gpu"
+	$(RUN) -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not slow and not gpu"
 
 docs: $(VENV)/.installed
 	$(RUN) -m pdoc --output-directory site lmenvs agents algorithms
