@@ -32,8 +32,8 @@ from transformers import PreTrainedModel
 from lmenvs.types import Action, Finish
 
 from .chat import Chat
+from .folders import beside
 from .generators import LentGenerators
-from .guidance import is_guided
 from .models import decoder, load_model
 from .paging import make_manager, start, stop, window_of
 from .prompts import Prompt, next_prompt
@@ -228,11 +228,11 @@ def load_policy(
     """The policy of a model folder or hub id.
 
     Raises:
-        ValueError: for a folder with value heads, which would be left out.
+        ValueError: for a folder whose model plays with more than itself, which would be left out.
     """
-    if is_guided(path):
+    if more := beside(str(path)):
         raise ValueError(
-            f"{path}: expected a model that decodes alone, got one with value heads, which "
+            f"{path}: expected a model that decodes alone, got one with {more}, which "
             "continuous batching does not heed; use hf: instead"
         )
     model, chat = load_model(path)

@@ -3,6 +3,14 @@
 import re
 from pathlib import Path
 
+BESIDE = {
+    "two_levels.json": "a planner and an actor",
+    "judge.json": "a judge of its answers",
+    "conditioning.json": "a return to aim for",
+    "guide.json": "value heads",
+}
+"""Files beside a model that say how it plays, and what they tell of: see saved.py."""
+
 
 def model_folder(name: str) -> str:
     """The folder or hub id that holds the model: for a run's `--out` folder, its checkpoint.
@@ -26,3 +34,9 @@ def model_folder(name: str) -> str:
         f"model folder {name!r}: expected config.json or adapter_config.json in it (or in its "
         "checkpoints/), got none; give a folder that save_pretrained or `lmenvs train --out` wrote"
     )
+
+
+def beside(name: str) -> str | None:
+    """What a folder's model plays with besides itself; None where it plays as it samples."""
+    folder = Path(model_folder(name))
+    return next((what for file, what in BESIDE.items() if (folder / file).is_file()), None)

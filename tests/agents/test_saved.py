@@ -7,6 +7,7 @@ import pytest
 from agents import make_policy
 from agents.chat import Chat
 from agents.conditioned import Conditioned, Conditioning
+from agents.folders import BESIDE
 from agents.guidance import guide_for, save_guide
 from agents.lm import LMPolicy
 from tests.support.language import model, tokenizer
@@ -39,3 +40,10 @@ def test_values_beside_it_steer_it_with_the_strength_that_is_asked_for(folder: P
         player = make_policy(spec)
         assert isinstance(player, LMPolicy) and player._guide is not None
         assert player._guide.strength == strength
+
+
+@pytest.mark.parametrize("file", BESIDE)
+def test_continuous_batching_leaves_nothing_out_in_silence(folder: Path, file: str):
+    (folder / file).write_text("{}")
+    with pytest.raises(ValueError, match=f"decodes alone, got one with {BESIDE[file]}, .* use hf:"):
+        make_policy(f"continuous:{folder}")

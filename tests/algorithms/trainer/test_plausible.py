@@ -12,6 +12,14 @@ def full_of(value: float) -> torch.Tensor:
     return torch.full((4,), value)
 
 
+def assert_nothing_counts_yet(values: PlausibleValues) -> None:
+    """What was checked so far has not begun the count: it takes all of `PATIENCE` to stop."""
+    for _ in range(PATIENCE - 1):
+        values.check(full_of(1e9), TURNS)
+    with pytest.raises(Diverged):
+        values.check(full_of(1e9), TURNS)
+
+
 def test_the_range_is_the_registered_one_and_holds_nothing_more_to_come():
     maze = plausible_values("lmenvs/Maze-v0?layout=u")
     assert (maze.low, maze.high) == (-401.0, 0.0)
@@ -22,6 +30,7 @@ def test_targets_within_the_range_never_stop_a_run():
     values = PlausibleValues(-1.0, 1.0)
     for value in (-1.0, 1.0, 1.19, -1.19) * PATIENCE:
         values.check(full_of(value), TURNS)
+    assert_nothing_counts_yet(values)
 
 
 @pytest.mark.parametrize("value", [1.21, -1.21, 1e9, float("inf"), float("nan")])
@@ -39,6 +48,7 @@ def test_one_batch_inside_begins_the_count_anew():
         for _ in range(PATIENCE - 1):
             values.check(full_of(5.0), TURNS)
         values.check(full_of(0.0), TURNS)
+    assert_nothing_counts_yet(values)
 
 
 def test_what_the_mask_leaves_out_counts_nowhere():
@@ -47,6 +57,7 @@ def test_what_the_mask_leaves_out_counts_nowhere():
     for _ in range(2 * PATIENCE):
         values.check(torch.tensor([0.5, 1e9, 1e9, 1e9]), mask)
         values.check(full_of(1e9), ~TURNS)
+    assert_nothing_counts_yet(values)
 
 
 def test_returns_that_were_earned_widen_the_range():
