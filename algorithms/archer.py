@@ -25,7 +25,7 @@ Deviations:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +45,7 @@ from .settings import refuse_impossible
 from .trainer.learner import Learner
 from .trainer.objective import Objective, refuse_dropped_groups
 from .trainer.session import Session, open_session
-from .utterances.actor import update_actor
+from .utterances.actor import RESTING_KL, update_actor
 from .utterances.critic import (
     CriticOptions,
     credit,
@@ -59,6 +59,7 @@ from .utterances.siblings import draws, joined, sample_siblings
 from .utterances.situations import Situations, look_at
 
 REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
+HEEDED = ("clip_low", "clip_high", "dual_clip", "normalise", "entropy_bonus")
 REPLAY = "replay.jsonl"  # the buffer's file in a checkpoint
 
 
@@ -98,6 +99,13 @@ class Config:
         refuse_dropped_groups(self.objective)
         if self.actor not in ("clip", "reinforce", "none"):
             raise ValueError(f"actor {self.actor!r}; expected clip, reinforce or none")
+        for option in fields(Objective):
+            value = asdict(self.objective)[option.name]
+            if option.name not in HEEDED and value != option.default:
+                raise ValueError(
+                    f"objective.{option.name} {value!r}: ArCHer's actor heeds {', '.join(HEEDED)} "
+                    f"of the objective; expected {option.default!r} here"
+                )
 
     @property
     def epochs(self) -> int:
@@ -111,8 +119,8 @@ class Config:
 
     @property
     def target_kl(self) -> float | None:
-        """The clip alone holds the actor."""
-        return None
+        """How far the clipped actor moves in an iteration before it rests, in nats."""
+        return RESTING_KL if self.actor == "clip" else None
 
 
 def imagine(

@@ -79,3 +79,14 @@ def test_an_offline_run_that_was_stopped_goes_on_as_if_it_had_not_been(module: A
     assert 0 < len(metrics(part)) < 3
     train(part, True)
     assert_same_run(part, whole)
+
+
+@pytest.mark.parametrize(
+    "option", [{"reference_kl": 0.1}, {"ratio": "turn"}, {"target_entropy": 1.0}, {"positive": 2.0}]
+)
+def test_an_option_that_the_actor_does_not_heed_is_refused(option: dict[str, Any]):
+    (name,) = option
+    with pytest.raises(ValueError, match=rf"^objective\.{name} .*: ArCHer's actor heeds clip_low"):
+        archer.Config(objective=Objective(**option))
+    heeded = Objective(clip_low=0.1, clip_high=0.3, dual_clip=3.0, entropy_bonus=0.01)
+    assert archer.Config(objective=heeded).objective is heeded
