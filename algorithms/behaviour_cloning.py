@@ -73,6 +73,7 @@ class TinyConfig:
     heads: int = 4  # attention heads; must divide hidden
     context: int = 2048  # longest conversation in tokens
     vocabulary_size: int = 1536  # at most this many tokens
+    spelled: bool = False  # words begin as the sums of vectors of their letters
     memory: int | None = None  # turns before the present one that it reads; None: all of them
     clone: Config = field(default_factory=Config)  # how it is cloned
 
@@ -271,6 +272,7 @@ def pretrain(
             layers=config.layers,
             heads=config.heads,
             context=config.context,
+            spelled=config.spelled,
             seed=config.clone.seed,
         )
         chat = Chat(tokenizer, config.context, config.memory)

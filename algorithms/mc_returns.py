@@ -32,10 +32,11 @@ class Config:
     """What can be set."""
 
     seed: int = 0  # seeds what is drawn; the run repeats to the same numbers
-    iterations: int = 60  # each makes `steps` optimizer steps, then plays a little and logs
+    iterations: int = 40  # each makes `steps` optimizer steps, then plays a little and logs
     steps: int = 50  # optimizer steps per iteration
-    batch_size: int = 8  # pieces of episodes per step
-    values: Values = field(default_factory=Values)  # the heads and what they are fitted to
+    batch_size: int = 32  # pieces of episodes per step
+    # the heads and what they are fitted to; more strength than 2 was worse on the maze
+    values: Values = field(default_factory=lambda: Values(strength=2.0))
     learning_rate: float = 2e-3  # of the model
     anneal: float = 0.1  # over the last third, learning rates fall to this share; 1 holds them
     max_norm: float = 1.0  # gradients of model and heads longer than this are shortened

@@ -8,6 +8,7 @@ import numpy as np
 from agents import tiny
 from agents.chat import Chat
 from agents.models import load_model
+from agents.utterance_critics import Reading
 from lmenvs.registration import make
 from lmenvs.types import Episode
 
@@ -62,6 +63,11 @@ def memory_for(env: str) -> int | None:
     made = make(env)
     made.close()
     return 0 if made.observes_state else None
+
+
+def reading_for(env: str) -> Reading:
+    """How an utterance critic reads: as far back as the model that is made for an environment."""
+    return Reading() if memory_for(env) is None else Reading("turn")
 
 
 def starting_model(

@@ -2,11 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ...starting import memory_for
+from ...starting import memory_for, reading_for
 from .tasks import Task
 
 Kind = Literal["start", "file", "online"]
@@ -70,6 +70,7 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
         demonstrations=str(data),
         # as many steps on fewer episodes
         epochs=max(1, round(task.epochs / kept)),
+        learning_rate=task.rate,
         batch_size=16,
         observation_weight=0.1,
         **method.options,
@@ -78,6 +79,7 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
         hidden=task.hidden,
         layers=task.layers,
         context=task.context,
+        spelled=task.spelled,
         memory=memory_for(task.env),
         clone=clone,
     )
@@ -87,6 +89,7 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
 def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
     """The algorithm's Config for a task: its defaults, what the task sets, what the method does."""
     known = {field.name for field in fields(kind)}
+    utter = "critic" in known
     online = method.kind == "online"
     given: dict[str, Any] = {
         "seed": seed,
@@ -96,6 +99,7 @@ def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
         "max_turns": task.max_turns if online else None,
         "max_new_tokens": task.longest_action,
         "evaluations": 0,
+        **({"critic": replace(kind().critic, reading=reading_for(task.env))} if utter else {}),
         **method.options,
     }
     if online:

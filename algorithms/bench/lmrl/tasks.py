@@ -34,6 +34,8 @@ class Task:
         layers: Its blocks.
         context: Its window.
         epochs: Of cloning the data.
+        spelled: Whether the model's words begin as sums of their letters (agents/tiny.py).
+        rate: The learning rate of cloning.
         longest_action: Tokens.
         iterations: Of 50 steps, of the methods that learn values from the file.
         turn_budget: Environment turns of the online methods.
@@ -50,6 +52,8 @@ class Task:
     layers: int = 2
     context: int = 2048
     epochs: int = 2
+    spelled: bool = False
+    rate: float = 2e-3
     longest_action: int = 12
     iterations: int = 40
     turn_budget: int = 60_000
@@ -76,7 +80,7 @@ def tasks() -> Mapping[str, Task]:
     if path := os.environ.get(WORDS):
         if not Path(path).is_file():
             raise ValueError(f"{WORDS}={path}: expected LMRL-Gym's word list, found no such file")
-        wordle = f"lmenvs/Wordle-v0?feedback=lmrl&words={path}&split=all"
+        wordle = f"lmenvs/Wordle-v0?feedback=lmrl&words={path}&split=all&shows=letters"
         found["wordle, their 431 words"] = Task(
             wordle,
             wordle,
@@ -85,7 +89,8 @@ def tasks() -> Mapping[str, Task]:
             evaluations=431,
             theirs=f"lmenvs/Wordle-v0?feedback=lmrl&words={reference_name(path)}",
             hidden=128,
-            layers=3,
+            spelled=True,
+            rate=1e-3,
             turn_budget=400_000,
         )
     for view in ("full", "partial"):

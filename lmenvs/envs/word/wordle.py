@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,6 +47,11 @@ def parse_guess(text: str) -> str | None:
     return words if is_word(words) else None
 
 
+def _named(guess: str, found: str) -> str:
+    """The letters of a guess, each with its mark."""
+    return ", ".join(f"{letter} {mark}" for letter, mark in zip(guess, found, strict=True))
+
+
 class Wordle(TextEnv):
     """Find the hidden five-letter word in six tries.
 
@@ -61,7 +66,9 @@ class Wordle(TextEnv):
 
     Observations:
         The five marks with blanks between them: `b y g b b`. An invalid guess is answered by a
-        sentence without marks. The last observation of a lost game names the word.
+        sentence without marks. The last observation of a lost game names the word. With
+        `shows="letters"` each mark stands behind its letter: `c b, r y, a g, n b, e b`, the same
+        knowledge for who cannot spell.
 
     Rewards:
         -1 for each guess that misses, 0 for the one that solves, -1 for an invalid one under
@@ -78,6 +85,7 @@ class Wordle(TextEnv):
         feedback: "official" counts repeated letters as the game does, "lmrl" judges each letter by
             itself as LMRL-Gym does.
         split: "all", "train" or "test": which answers are drawn. All guesses stay allowed.
+        shows: "marks", or "letters" with their marks.
         Option `answer` of `reset`: the hidden word; one of the allowed guesses.
 
     Capability:
@@ -144,6 +152,7 @@ class Wordle(TextEnv):
         words: str | os.PathLike[str] | Sequence[str] | None = None,
         feedback: Feedback = "official",
         split: Split = "all",
+        shows: Literal["marks", "letters"] = "marks",
         *,
         on_invalid: OnInvalid = "penalise",
         admissible_info: bool = False,
@@ -153,12 +162,14 @@ class Wordle(TextEnv):
             on_invalid=on_invalid, admissible_info=admissible_info, render_mode=render_mode
         )
         check_choice("feedback", feedback, FEEDBACKS)
+        check_choice("shows", shows, ("marks", "letters"))
         if words is None:
             self._pool, self._allowed = shipped_words()
         else:
             self._pool = load_words(words)
             self._allowed = frozenset(self._pool)
         self.feedback: Feedback = feedback
+        self.shows = shows
         self.split = check_split(split)
         self.answers = tuple(select(self._pool, split))
         if not self.answers:
@@ -195,7 +206,7 @@ class Wordle(TextEnv):
             return self._invalid_guess("unknown", "That word is not in the list.")
         found = marks(guess, self._answer, self.feedback)
         self._tried.append((guess, found))
-        text = " ".join(found)
+        text = " ".join(found) if self.shows == "marks" else _named(guess, found)
         if found == SOLVED:
             return Outcome(text, reward=SOLVED_REWARD, terminated=True, success=True)
         return Outcome(text, reward=MISS_REWARD)
