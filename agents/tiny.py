@@ -17,7 +17,7 @@ from .chat import PLAIN_END, PLAIN_ROLES
 
 PAD = "<|pad|>"
 SPREAD = 0.1
-"""Of the vectors of spelled tokens: ordinary ones of 0.02 are forgotten within ten steps of Adam."""
+"""Of the vectors of spelled tokens: ordinary ones, of 0.02, are gone after ten steps of Adam."""
 PHRASE = r"\n?[,;]?[^,;:.!?\n]+|."
 """What may become one token: a phrase between punctuation marks, with the comma or line break
 before it.
@@ -100,8 +100,10 @@ def make_model(
 def _spell(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """As fastText's words (Bojanowski et al., 2017), with places in the stead of n-grams."""
     weights_VD = model.get_input_embeddings().weight
-    places = [[(place, letter) for place, letter in enumerate(_text(tokenizer, token))]
-              for token in range(len(weights_VD))]
+    places = [
+        [(place, letter) for place, letter in enumerate(_text(tokenizer, token))]
+        for token in range(len(weights_VD))
+    ]
     known = {pair: row for row, pair in enumerate(sorted({p for pairs in places for p in pairs}))}
     vectors = torch.randn(len(known), weights_VD.shape[1]) * SPREAD
     with torch.no_grad():

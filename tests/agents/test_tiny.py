@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import torch
+from pytest import approx
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents import tiny
@@ -52,6 +53,19 @@ def test_a_seed_gives_the_weights_and_touches_no_other_generator():
     first, again, other = (m.lm_head.weight for m in models)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert not models[0].training
+
+
+def test_spelled_words_begin_near_those_that_share_letters_at_the_same_places():
+    words = ["crane", "crate", "stilt"]
+    tokenizer = tiny.make_tokenizer([f" {word}\n" for word in words] * 9)
+    ids = [tokenizer.get_vocab()["Ġ" + word] for word in words]
+    made = tiny.make_model(tokenizer, hidden=512, layers=1, spelled=True)
+    crane, crate, stilt = made.lm_head.weight.detach()[ids] / tiny.SPREAD
+    # the blank and four of five letters, and the blank alone, of vectors of length sqrt(512)
+    assert torch.dot(crane, crate) / 512 == approx(5 / 6, abs=0.15)
+    assert torch.dot(crane, stilt) / 512 == approx(1 / 6, abs=0.15)
+    again = tiny.make_model(tokenizer, hidden=512, layers=1, spelled=True)
+    assert torch.equal(again.lm_head.weight, made.lm_head.weight)
 
 
 def test_a_saved_model_is_an_ordinary_folder(tmp_path: Path):

@@ -7,6 +7,7 @@ minimum, data average and expert.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from agents.rollout import evaluate
+from lmenvs.envs.word.word_lists import reference_name
 from lmenvs.references import references
 from lmenvs.registration import find
 
@@ -25,10 +27,11 @@ from ...datasets.make import EPISODES, Recipe, make_dataset
 from ...locks import lock_folder
 from ..kept import differing
 from . import methods
-from .tasks import Task, tasks
+from .tasks import WORDS, Task, tasks
 
 SEEDS = (0, 1, 2)
 EVALUATION_SEED = 1_000_000
+WHERE = ("model", "env", "data")  # of a run's settings: where things lay on the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def run_cell(cell: Cell, task: Task, folder: Path) -> dict[str, Any]:
         "greedy": score(run, task, "&temperature=0"),
         "seconds": rows[-1]["time"],
         "environment_turns": int(sum(row.get("rollout/environment_turns", 0) for row in rows)),
-        "config": {name: value for name, value in settings.items() if name != "model"},
+        "config": {name: value for name, value in settings.items() if name not in WHERE},
         "commit": support.commit(),
     }
 
@@ -140,7 +143,7 @@ def _add(result: Path, cell: Cell, found: Any, between: Mapping[str, float], com
         "command": command,
         "machine": support.machine(),
         "versions": support.versions(),
-        "tasks": record["tasks"] | _described({cell.task: tasks()[cell.task]}),
+        "tasks": record["tasks"] | described({cell.task: tasks()[cell.task]}),
         "seeds": list(SEEDS),
     }
     write_whole(result, json.dumps(whole, indent=1) + "\n")
@@ -156,7 +159,7 @@ def read(result: Path) -> dict[str, Any]:
     if not result.exists():
         return {"cells": {}, "bounds": {}, "tasks": {}}
     record = json.loads(result.read_text(encoding="utf-8"))
-    today = {k: v for k, v in _described(tasks()).items() if k in record["tasks"]}
+    today = {k: v for k, v in described(tasks()).items() if k in record["tasks"]}
     if other := differing(record["tasks"], today):
         raise ValueError(
             f"{result}: expected cells of the same tasks, got another {', '.join(other)}; move it "
@@ -165,10 +168,15 @@ def read(result: Path) -> dict[str, Any]:
     return record
 
 
-def _described(chosen: Mapping[str, Task]) -> dict[str, Any]:
-    """Tasks as plain data; LMRL-Gym's by the names that hide where a word list lies."""
+def described(chosen: Mapping[str, Task]) -> dict[str, Any]:
+    """Tasks as plain data; a word list is told by its fingerprint, not by where it lies."""
+    path = os.environ.get(WORDS, "")
+
+    def plain(env: str) -> str:
+        return env.replace(path, reference_name(path)) if path else env
+
     return {
-        name: asdict(task) | ({"env": task.theirs, "held_out": task.theirs} if task.theirs else {})
+        name: asdict(task) | {"env": plain(task.env), "held_out": plain(task.held_out)}
         for name, task in chosen.items()
     }
 

@@ -54,6 +54,8 @@ def test_every_title_is_a_task_and_wordle_needs_its_list(
     monkeypatch.setenv(tasks.WORDS, str(words))
     assert tuple(tasks.tasks()) == TITLES
     assert [title for title in TITLES if title not in without] == ["wordle, their 431 words"]
+    told = run.described(tasks.tasks())["wordle, their 431 words"]
+    assert str(tmp_path) not in str(told) and "words=sha256:" in told["env"]
     monkeypatch.setenv(tasks.WORDS, str(tmp_path / "missing.txt"))
     with pytest.raises(ValueError, match="expected LMRL-Gym's word list, found no such file"):
         tasks.tasks()

@@ -268,3 +268,12 @@ def test_an_empty_split_is_refused():
         Wordle(words=["crane"], split="test")
     with pytest.raises(ValueError, match="feedback='mine'; expected one of 'official', 'lmrl'"):
         Wordle(feedback="mine")  # type: ignore[arg-type]
+
+
+def test_marks_are_shown_behind_their_letters_where_that_is_asked_for():
+    env = Wordle(words=SMALL, shows="letters")
+    env.reset(seed=0, options={"answer": "slate"})
+    assert env.step("crane")[0] == "c b, r b, a g, n b, e g"
+    assert env.step("slate")[0] == "s g, l g, a g, t g, e g"
+    with pytest.raises(ValueError, match="shows='both'; expected one of 'marks', 'letters'"):
+        Wordle(words=SMALL, shows="both")  # type: ignore[arg-type]
