@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -43,12 +44,14 @@ __all__ = [
     "progress",
     "seed_all",
     "set_threads",
+    "until",
     "versions",
 ]
 
 
 MOST_SKIPPED = 10  # in a row; a single bad batch is passed over, a broken model is not
 _SKIPPED = "skipped steps in a row"  # kept in the optimizer's state, so that resuming goes on
+_reached: ContextVar[Callable[[Run], bool]] = ContextVar("reached", default=lambda _: False)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -145,6 +148,22 @@ def interruptible() -> Generator[Stop]:
         raise Interrupted("stopped on request; the checkpoint is saved")
 
 
+@contextlib.contextmanager
+def until(reached: Callable[[Run], bool]) -> Generator[None]:
+    """Within, a training ends, with its checkpoint, after the iteration that `reached` says it of.
+
+    `reached` is given the run once it has logged (`run.logged`, and metrics.jsonl with all before):
+
+        with until(lambda run: run.logged["rollout/return"] > 0.9):
+            archer.train(env, model, out)
+    """
+    token = _reached.set(reached)
+    try:
+        yield
+    finally:
+        _reached.reset(token)
+
+
 def iterations(
     run: Run,
     what: str,
@@ -157,8 +176,8 @@ def iterations(
     """The iterations from `start`: shown as they go, saved when due, stopped on request.
 
     An iteration has to log to `run`. `save` is told how many iterations are complete: after every
-    `save_every`, after the last, after the one that was `enough`, and after the one in which Ctrl-C
-    came.
+    `save_every`, after the last, after the one that was `enough` or that `until` waited for, and
+    after the one in which Ctrl-C came.
 
     Raises:
         Interrupted: after Ctrl-C, once the checkpoint is saved.
@@ -171,11 +190,12 @@ def iterations(
             yield iteration
             advance(1, **_glance(run.logged))
             complete = iteration + 1
-            last = stop.requested or enough() or complete == total
+            reached = _reached.get()(run)
+            last = stop.requested or reached or enough() or complete == total
             if last or complete % save_every == 0:
                 with run.phase("save"):
                     save(complete)
-            if stop.requested:
+            if stop.requested or reached:
                 break
 
 

@@ -4,15 +4,15 @@ ArCHer's paper claims about 100 times fewer turns than on-policy methods, as cur
 begin from the same cloned model, play the same tasks, and are tuned with the same budget: each of
 an algorithm's settings is tried once with a seed of its own, and the one that arrives first (or,
 where none does, ends highest) plays the seeds that count. The scale of a task is 0 for a random
-player and 1 for the expert; a policy has arrived when the mean return of its last `WINDOW` training
-episodes reaches 0.9. What has not arrived within the budget is recorded as such: the ratio is a
-bound then.
+player and 1 for the expert; a policy has arrived, and its training ends, when the mean return of
+its last `WINDOW` training episodes reaches 0.9. What has not arrived within the budget is recorded
+as such: the ratio is a bound then.
 """
 
 import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from agents.rollout import evaluate
 from .. import behaviour_cloning, support
 from ..checkpoints import write_whole
 from ..locks import lock_folder
-from ..starting import memory_for
+from ..starting import memory_for, reading_for
 from .kept import differing
 from .learning import Task
 
@@ -169,15 +169,20 @@ def run_cell(
         "anneal": 1.0,  # the end of the budget is no part of what is asked
         **setting,
     }
+    if "critic" in known:
+        given["critic"] = replace(trainer.Config().critic, reading=reading_for(task.env))
     config = trainer.Config(**{name: value for name, value in given.items() if name in known})
-    run = trainer.train(task.env, begin, folder / _plain(cell.name), config, resume=True)
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
-    counts = [round(row["rollout/episodes"]) for row in rows]
-    returns_E = np.repeat([row["rollout/return"] for row in rows], counts)
-    turns_E = np.repeat([row["rollout/turns"] for row in rows], counts)
+
+    def arrived(run: support.Run) -> bool:
+        return turns_until(*_played(run.path), target) is not None
+
+    with support.until(arrived):
+        run = trainer.train(task.env, begin, folder / _plain(cell.name), config, resume=True)
+    rows = _rows(run)
+    returns_E, turns_E = _played(run)
     return {
-        "turns_until": turns_until(returns_E.tolist(), turns_E.tolist(), target),
-        "last": float(returns_E[-WINDOW:].mean()),
+        "turns_until": turns_until(returns_E, turns_E, target),
+        "last": float(np.mean(returns_E[-WINDOW:])),
         "turns": int(sum(row["rollout/environment_turns"] for row in rows)),
         "seconds": rows[-1]["time"],
         "curve": [
@@ -189,6 +194,19 @@ def run_cell(
         "config": asdict(config),
         "commit": support.commit(),
     }
+
+
+def _rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def _played(run: Path) -> tuple[list[float], list[int]]:
+    """Return and turns of each training episode, as the mean of its iteration."""
+    rows = _rows(run)
+    counts = [round(row["rollout/episodes"]) for row in rows]
+    columns = ([row[f"rollout/{name}"] for row in rows] for name in ("return", "turns"))
+    returns_E, turns_E = (np.repeat(column, counts).tolist() for column in columns)
+    return returns_E, turns_E
 
 
 def measure(folder: Path, result: Path, chosen: Sequence[Cell], command: str) -> None:

@@ -234,3 +234,15 @@ def test_iterations_are_saved_when_due_and_left_on_request(tmp_path: Path):
     assert (seen, saved) == ([1, 2, 3, 4, 5, 6], [3, 6, 7])
     rest = support.iterations(run, "test", 8, 7, 3, saved.append)
     assert list(rest) == [7] and saved[-1] == 8
+
+
+def test_a_run_ends_with_the_iteration_that_reached_what_was_waited_for(tmp_path: Path):
+    run = support.open_run(tmp_path / "run", {})
+    saved: list[int] = []
+    with support.until(lambda run: run.logged["rollout/success"] >= 0.5):
+        for iteration in support.iterations(run, "test", 9, 0, 3, saved.append):
+            run.log(iteration, {"rollout/success": iteration / 8})
+    assert run.logged["rollout/success"] == 0.5 and saved == [3, 5]
+    for iteration in support.iterations(run, "test", 9, 5, 3, saved.append):
+        run.log(iteration, {"rollout/success": 1.0})
+    assert saved == [3, 5, 6, 9]  # nothing is waited for outside

@@ -1,6 +1,7 @@
 """Sample efficiency in miniature (torch)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_cells_are_tried_then_counted_and_kept(tmp_path: Path):
     efficiency.measure(tmp_path / "runs", result, few, "python efficiency.py")
     assert result.read_bytes() == before
     assert "| tiny | " in page_of(tmp_path) and "not run" in page_of(tmp_path)
+
+
+def test_a_cell_ends_when_it_arrived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(efficiency, "WINDOW", 6)
+    cell = efficiency.Cell("tiny", "token_ppo", 0)
+    task = replace(TINY, turn_budget=1000)
+    found = efficiency.run_cell(cell, task, {"episodes": 4}, -100.0, tmp_path)
+    assert len(found["curve"]) == 2 and found["turns_until"] <= found["turns"] < 1000
 
 
 def test_the_ratio_is_a_geometric_mean_or_a_bound(tmp_path: Path):
