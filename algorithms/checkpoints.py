@@ -50,13 +50,15 @@ def write_checkpoint(
         try:
             write_state(new, state)  # first: what it refuses costs nothing
             save_model(new)
-            files = [file for file in new.iterdir() if file.is_file()]
+            files = {
+                file.relative_to(new).as_posix(): file for file in new.rglob("*") if file.is_file()
+            }
             force_to_disk(new)
             whole = {
                 "iteration": state["iteration"],
                 **progress,
-                "files": {file.name: file.stat().st_size for file in files},
-                "sums": {file.name: _sum(file) for file in files},
+                "files": {name: file.stat().st_size for name, file in files.items()},
+                "sums": {name: _sum(file) for name, file in files.items()},
             }
             write_whole(new / PROGRESS, json.dumps(whole))
         except BaseException:

@@ -126,12 +126,14 @@ def test_a_damaged_checkpoint_names_the_one_before_which_then_resumes(tmp_path: 
     assert assert_whole(tmp_path, {2}) == 2
 
 
-@pytest.mark.parametrize("name", ["trainer.safetensors", "weights"])
+@pytest.mark.parametrize("name", ["trainer.safetensors", "weights", "planner/weights"])
 def test_a_flipped_bit_is_noticed(name: str, tmp_path: Path):
     run = support.open_run(tmp_path, {})
 
     def save(folder: Path) -> None:
         (folder / "weights").write_bytes(bytes(100))
+        (folder / "planner").mkdir()
+        (folder / "planner" / "weights").write_bytes(bytes(100))
 
     run.save(save, {"iteration": 1, "step": torch.zeros(100)})
     file = tmp_path / "checkpoints" / name
