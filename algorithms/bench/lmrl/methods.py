@@ -71,7 +71,7 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
         # as many steps on fewer episodes
         epochs=max(1, round(task.epochs / kept)),
         learning_rate=task.rate,
-        batch_size=16,
+        batch_size=task.batch,
         observation_weight=0.1,
         **method.options,
     )

@@ -36,6 +36,7 @@ class Task:
         epochs: Of cloning the data.
         spelled: Whether the model's words begin as sums of their letters (agents/tiny.py).
         rate: The learning rate of cloning.
+        batch: Episodes in one of its steps.
         longest_action: Tokens.
         iterations: Of 50 steps, of the methods that learn values from the file.
         turn_budget: Environment turns of the online methods.
@@ -54,6 +55,7 @@ class Task:
     epochs: int = 2
     spelled: bool = False
     rate: float = 2e-3
+    batch: int = 16
     longest_action: int = 12
     iterations: int = 40
     turn_budget: int = 60_000
@@ -91,6 +93,8 @@ def tasks() -> Mapping[str, Task]:
             hidden=128,
             spelled=True,
             rate=1e-3,
+            batch=32,
+            epochs=3,
             turn_budget=400_000,
         )
     for view in ("full", "partial"):
