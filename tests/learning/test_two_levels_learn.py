@@ -1,6 +1,7 @@
-"""A planner and an actor learn DelayedKey over a long delay; each in half a minute on one core."""
+"""A planner and an actor learn DelayedKey over a long delay, and houses of TextWorld."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,21 @@ from agents.models import load_model
 from agents.protocols import Policy
 from agents.rollout import collect
 from agents.sampling import Sampling
-from algorithms import hierarchical
+from algorithms import behaviour_cloning, hierarchical, vsc_rl
 from lmenvs import exact
-from tests.support.levels import levels, start
+from tests.support.levels import AnyOf, Heading, cloned, levels, start
 
 KEY = "lmenvs/DelayedKey-v0?delay=12&keys=3"
 KEYS = ("red", "blue", "green")
 SHORT: dict[str, Any] = {
-    **{"iterations": 20, "episodes": 64, "learning_rate": 3e-3, "critic_learning_rate": 3e-3},
+    **{"iterations": 40, "episodes": 64, "learning_rate": 3e-3, "critic_learning_rate": 3e-3},
     **{"max_new_tokens": 8, "save_every": 100, "discount": 1.0, "lam": 0.97},
 }
 
 
 def beginner() -> Path:
     """A clone of a planner and an actor that know their game half the time."""
-    return start(KEY, 5, KEYS, hidden=32, episodes=192, epochs=12, skill=0.5)
+    return start(5, KEY, KEYS, skill=0.5, hidden=32, episodes=192, epochs=12)
 
 
 def worth(policy: Policy) -> float:
@@ -44,3 +45,30 @@ def test_two_levels_come_near_the_exact_optimum(tmp_path: Path):
     run = hierarchical.train(KEY, beginner(), tmp_path / "run", config)
     after = worth(make_policy(f"hf:{run}", max_new_tokens=8))
     assert before < 0.6 * optimum and after >= 0.85 * optimum
+
+
+COIN = "lmenvs/TextWorldCoinCollector-v0?admissible=true&description=name&level=104&games=8"
+HEADINGS = ("north", "east", "south", "west")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "planner"), [(hierarchical, "policy"), (vsc_rl, "frozen")])
+def test_two_levels_learn_where_to_head_in_the_houses_of_textworld(
+    algorithm: ModuleType, planner: str, tmp_path: Path
+):
+    clone = behaviour_cloning.Config(epochs=4, observation_weight=0.1)
+    tiny = behaviour_cloning.TinyConfig(hidden=96, layers=2, context=1024, clone=clone)
+    random_headings = cloned(COIN, AnyOf(HEADINGS), Heading(), 2, 1000, tiny)
+    model = LMPolicy(*load_model(random_headings), Sampling(max_new_tokens=8))
+    before = success(TwoLevels(model, model, levels(every=2)))
+    config = algorithm.Config(
+        hierarchy=levels(every=2, planner=planner), iterations=20, max_new_tokens=8, save_every=100
+    )
+    run = algorithm.train(COIN, random_headings, tmp_path / "run", config)
+    after = success(make_policy(f"hf:{run}", max_new_tokens=8))
+    assert 0.25 < before < 0.5 and after > 0.9
+
+
+def success(policy: Policy) -> float:
+    played = collect(COIN, policy, range(128), split="train", policy_seed=7)
+    return float(np.mean([one.success for one in played]))

@@ -111,36 +111,66 @@ def levels(**fields: object) -> Hierarchy:
     return Hierarchy(**{**given, **fields})  # type: ignore[arg-type]
 
 
-@cache
-def start(
-    env: str = KEY,
-    every: int = 2,
-    subgoals: tuple[str, ...] = ("red", "blue"),
-    hidden: int = 16,
-    episodes: int = 64,
-    epochs: int = 10,
-    learning_rate: float = 1e-2,
-    skill: float = 0.0,
+class Heading:
+    """In a house: takes the coin it sees, else goes where the subgoal points, else anywhere."""
+
+    version = 0
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Action]:
+        return [Action(self._answer(one)) for one in conversations]
+
+    def _answer(self, one: Conversation) -> str:
+        now = one.messages[-1].content
+        commands = now.rpartition("Commands: ")[2].splitlines()[0].split(", ")
+        wanted = ("take coin", f"go {now.rpartition('Subgoal: ')[2]}")
+        found = [command for command in wanted if command in commands]
+        anywhere = np.random.default_rng(one.seed).integers(len(commands))
+        return found[0] if found else commands[int(anywhere)]
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Nothing is kept."""
+
+
+def cloned(
+    env: str,
+    planner: Policy,
+    actor: Policy,
+    every: int,
+    episodes: int,
+    config: behaviour_cloning.TinyConfig,
 ) -> Path:
-    """A folder with a model that was cloned on both levels of play: random, but for the share
-    `skill` of the planner's reading the sign and of the actor's doing as it is told.
-    """
+    """A model that was cloned on both levels of play: its folder, which the tests delete."""
     _KEPT.append(TemporaryDirectory(prefix="lmenvs-tests-"))
     folder = Path(_KEPT[-1].name)
-    planner = Mostly(SignReader(), AnyOf(subgoals), skill) if skill else AnyOf(subgoals)
-    actor = Mostly(Obedient(), RandomPolicy(), skill) if skill else RandomPolicy()
     policy = TwoLevels(planner, actor, levels(every=every), keep=True)
     planned = policy.split(collect(env, policy, range(episodes), split=None))
     both = [episode for one in planned for episode in (one.planner, one.actor)]
     write_episodes(folder / "both.jsonl", both)
-    clone = behaviour_cloning.Config(
-        demonstrations=str(folder / "both.jsonl"), epochs=epochs, learning_rate=learning_rate
-    )
+    clone = replace(config.clone, demonstrations=str(folder / "both.jsonl"))
+    with torch.enable_grad():  # a test that needs no gradient may be the first to ask
+        return behaviour_cloning.pretrain(env, folder / "start", replace(config, clone=clone))
+
+
+@cache
+def start(
+    every: int = 2,
+    env: str = KEY,
+    subgoals: tuple[str, ...] = ("red", "blue"),
+    skill: float = 0.0,
+    hidden: int = 16,
+    episodes: int = 64,
+    epochs: int = 10,
+) -> Path:
+    """A clone of play of DelayedKey: random, but for the share `skill` of the planner's reading the
+    sign and of the actor's doing as it is told.
+    """
+    planner = Mostly(SignReader(), AnyOf(subgoals), skill) if skill else AnyOf(subgoals)
+    actor = Mostly(Obedient(), RandomPolicy(), skill) if skill else RandomPolicy()
+    clone = behaviour_cloning.Config(epochs=epochs, learning_rate=1e-2)
     config = behaviour_cloning.TinyConfig(
         hidden=hidden, layers=1, heads=2, context=1024, clone=clone
     )
-    with torch.enable_grad():  # a test that needs no gradient may be the first to ask
-        return behaviour_cloning.pretrain(env, folder / "start", config)
+    return cloned(env, planner, actor, every, episodes, config)
 
 
 BOTH: tuple[Level, ...] = ("planner", "actor")
