@@ -88,7 +88,7 @@ def tasks() -> Mapping[str, Task]:
             wordle,
             "script:lmenvs.envs.word.wordle_policies:dataset",
             100_000,
-            evaluations=431,
+            evaluations=4310,
             theirs=f"lmenvs/Wordle-v0?feedback=lmrl&words={reference_name(path)}",
             hidden=128,
             spelled=True,
