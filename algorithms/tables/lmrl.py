@@ -29,7 +29,8 @@ def lmrl(root: Path) -> str:
         "sampled: the raw return, and behind it the normalised score (0 the minimum, 50 the "
         "average of the data, 100 the maximum); the mean over seeds [95 %]. The mazes and Wordle "
         "are LMRL-Gym's tasks, under its bounds, with its figures below ours; data and models are "
-        "ours. The other tasks are other environments than LMRL-Gym's and are set between our own "
+        "ours, and Wordle shows its marks behind their letters, as a tiny model cannot spell. The "
+        "other tasks are other environments than LMRL-Gym's and are set between our own "
         f"minimum, data average and expert ({made(record, file, root)})."
     )
     rows: list[Sequence[str]] = []
