@@ -89,7 +89,6 @@ def _clone(module: Any, method: Method, task: Task, seed: int, data: Path, out: 
 def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
     """The algorithm's Config for a task: its defaults, what the task sets, what the method does."""
     known = {field.name for field in fields(kind)}
-    utter = "critic" in known
     online = method.kind == "online"
     given: dict[str, Any] = {
         "seed": seed,
@@ -99,9 +98,10 @@ def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
         "max_turns": task.max_turns if online else None,
         "max_new_tokens": task.longest_action,
         "evaluations": 0,
-        **({"critic": replace(kind().critic, reading=reading_for(task.env))} if utter else {}),
         **method.options,
     }
+    if "critic" in known:
+        given["critic"] = replace(kind().critic, reading=reading_for(task.env))
     if online:
         given.pop("steps")  # each online method has its own number of steps for fresh episodes
     return kind(**{name: value for name, value in given.items() if name in known})
