@@ -93,11 +93,13 @@ def action_values(
 ) -> Tensor:
     """min_k Q_k [N] of one action for each conversation; -inf where nothing could be said."""
     if critic.encoder is not None:
-        history = critic.reading.history
-        before = critic.encoder.embed(
-            [_past(one, history) for one in conversations], chat.tokenizer
-        )
-        behind = critic.encoder.embed([action.text for action in actions], chat.tokenizer)
+        pasts = [_past(one, critic.reading.history) for one in conversations]
+        said = [
+            critic.reading.behind(past, action.text)
+            for past, action in zip(pasts, actions, strict=True)
+        ]
+        before = critic.encoder.embed(pasts, chat.tokenizer)
+        behind = critic.encoder.embed(said, chat.tokenizer)
     else:
         stems = [_stem(*pair) for pair in zip(conversations, actions, strict=True)]
         rows = [[*ids, *a.token_ids] for ids, a in zip(stems, actions, strict=True)]

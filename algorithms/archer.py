@@ -9,7 +9,8 @@ fitted to A, is subtracted per token.
 
 Variants: `v_target="expectile"` fits V to Qbar of the data's actions (IQL); `actor="reinforce"` is
 the paper's, `"clip"` PPO's; `actor="none"` with `v_target="best"` is CHAI (Verma et al., 2022), the
-foil without an actor: the best of `siblings` actions by min Q is played and V is fitted to it.
+foil without an actor: the best of `siblings` actions by min Q is played, once the critic is warm,
+and V is fitted to it.
 
 Deviations:
 - All steps of an iteration learn from episodes that were replayed, and actions that were sampled,
@@ -76,7 +77,7 @@ class Config:
     discount: float = 0.95  # per turn; below 1 prefers short solutions
     critic: CriticOptions = field(default_factory=CriticOptions)  # its reader and its targets
     critic_steps: int = 24  # optimizer steps on the critic per iteration
-    warmup_iterations: int = 4  # the actor stays as it is for these
+    warmup_iterations: int = 4  # meanwhile the policy plays and stays as it is
     actor: Literal["clip", "reinforce", "none"] = "clip"  # none plays the best of `siblings`
     actor_steps: int = 8  # optimizer steps on the actor per iteration
     token_baseline: bool = False  # subtract a fitted per-token prediction of the advantage
@@ -224,8 +225,10 @@ def train(
         critic, _ = critic_of(learner)
         learner.beside.append(lambda folder: save_judge(critic, folder, config.siblings))
     for iteration, generator in session.iterations():
+        warm = iteration < config.warmup_iterations
         with session.phase("collect"), session.sampler(iteration) as policy:
-            acting = best_of(policy, learner, config) if config.actor == "none" else policy
+            choosing = config.actor == "none" and not warm
+            acting = best_of(policy, learner, config) if choosing else policy
             episodes = session.collect(acting, generator.integers(2**31, size=config.episodes))
         if iteration == 0:
             set_unit(learner, episodes, config.discount)
@@ -234,7 +237,6 @@ def train(
             judged = judge(learner, episodes, experience.tokens, config.micro_tokens)
         replay.add(episodes)
         replayed = replay.sample(config.batch_size, generator)
-        warm = iteration < config.warmup_iterations
         with session.phase("imagine"):
             seen = imagine(learner, replayed, config, generator)
         with session.phase("critic"):
