@@ -88,9 +88,8 @@ def test_archers_critic_finds_the_true_advantages_of_a_language_model(tmp_path: 
 
 @pytest.mark.slow
 def test_archer_solves_microwave(tmp_path: Path):
-    config = replace(
-        ARCHER, iterations=14, warmup_iterations=3, learning_rate=3e-3, critic_steps=30
-    )
+    critic = CriticOptions(Reading("turn"), critic_learning_rate=1e-3, polyak=0.05)
+    config = replace(ARCHER, critic=critic, iterations=30, learning_rate=1e-3, critic_steps=48)
     assert success(player()) < 0.8
     run = archer.train(MICROWAVE, player(), tmp_path / "run", config)
     assert success(run) >= 0.9
