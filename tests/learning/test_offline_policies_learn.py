@@ -95,7 +95,7 @@ def test_online_filtered_cloning_improves(tmp_path: Path):
 def test_what_a_conditioned_policy_earns_is_what_it_is_asked_for(
     what: Any, random_play: Path, tmp_path: Path
 ):
-    settings: dict[str, Any] = {**OFFLINE, "steps": 240, "classes": 2}
+    settings: dict[str, Any] = {**OFFLINE, "steps": 400, "classes": 2}
     config = return_conditioning.Config(what=what, **settings)
     run = return_conditioning.train(MICROWAVE, start(), tmp_path / "run", config, data=random_play)
     assert exact_return(run) >= beginner_return() + 0.3
