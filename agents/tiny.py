@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .chat import PLAIN_END, PLAIN_ROLES
@@ -93,27 +94,19 @@ def make_model(
         torch.default_generator.manual_seed(seed)
         model = LlamaForCausalLM(config)
         if spelled:
-            _spell(model, tokenizer)
+            _spell(model.lm_head.weight.data, tokenizer)  # tied to the embeddings
         return model.eval()
 
 
-def _spell(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def _spell(weights_VD: Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
     """As fastText's words (Bojanowski et al., 2017), with places in the stead of n-grams."""
-    weights_VD = model.get_input_embeddings().weight
-    places = [
-        [(place, letter) for place, letter in enumerate(_text(tokenizer, token))]
-        for token in range(len(weights_VD))
-    ]
-    known = {pair: row for row, pair in enumerate(sorted({p for pairs in places for p in pairs}))}
+    texts = [str(tokenizer.decode([token])) for token in range(len(weights_VD))]
+    places_V = [list(enumerate(text or str(token))) for token, text in enumerate(texts)]
+    known = {pair: row for row, pair in enumerate(sorted({p for pairs in places_V for p in pairs}))}
     vectors = torch.randn(len(known), weights_VD.shape[1]) * SPREAD
-    with torch.no_grad():
-        for token, pairs in enumerate(places):
-            rows = [known[pair] for pair in pairs]
-            weights_VD[token] = vectors[rows].sum(0) / len(rows) ** 0.5
-
-
-def _text(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
-    return tokenizer.decode([token]) or str(token)
+    for token, pairs in enumerate(places_V):
+        rows = [known[pair] for pair in pairs]
+        weights_VD[token] = vectors[rows].sum(0) / len(rows) ** 0.5
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, path: str | Path) -> None:

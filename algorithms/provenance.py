@@ -46,17 +46,33 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def commit() -> str | None:
-    """The git commit of this checkout ("-dirty" where files differ), None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+RESULTS = ":(exclude,glob)examples/benchmarks/**/*.json"  # a benchmark fills its own file
+
+
+def commit(root: Path = Path(__file__).resolve().parent.parent) -> str | None:
+    """The git commit of this checkout, None outside of one; "-dirty" where files differ, the
+    results of benchmarks aside.
+    """
     if not (root / ".git").exists():
         return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    head = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", RESULTS)
+    return f"{head}-dirty" if head and changed else head or None
+
+
+def _git(root: Path, *command: str) -> str:
+    """What git says; nothing where it cannot be asked."""
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(
+            ["git", "-C", str(root), *command],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def memory() -> dict[str, float]:

@@ -42,7 +42,7 @@ def made(record: Mapping[str, Any], file: Path, root: Path) -> str:
     if isinstance(machine, Mapping):
         machine = machine.get("processor", machine.get("platform", ""))
     commits = record["commit"] if isinstance(record["commit"], list) else [record["commit"]]
-    named = ", ".join(f"`{str(commit)[:12]}`" for commit in commits)
+    named = ", ".join(dict.fromkeys(f"`{str(commit)[:12]}`" for commit in commits))
     return (
         f"`{_command(record['command'])}`, seeds {_listed(record['seeds'])}, "
         f"commit {named}, {machine}; "
