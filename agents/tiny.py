@@ -18,7 +18,7 @@ from .chat import PLAIN_END, PLAIN_ROLES
 
 PAD = "<|pad|>"
 SPREAD = 0.1
-"""Of the vectors of spelled tokens: ordinary ones, of 0.02, are gone after ten steps of Adam."""
+"""Of the vectors of spelled tokens; with 0.02, as other weights, Wordle was learned more slowly."""
 PHRASE = r"\n?[,;]?[^,;:.!?\n]+|."
 """What may become one token: a phrase between punctuation marks, with the comma or line break
 before it.

@@ -46,7 +46,7 @@ def advantages(run: Path, discount: float) -> tuple[np.ndarray, np.ndarray]:
 def test_ilql_finds_the_way_that_nobody_in_the_file_took(tmp_path: Path):
     file = tmp_path / "episodes.jsonl"
     played = collect(ENV, "expert?noise=0.95", range(400), record=False)
-    assert np.mean([one.total_reward for one in played]) < -30  # against -2.5 for the best
+    assert np.mean([one.total_reward for one in played]) < -35  # against -2.5 for the best
     write_episodes(file, played)
     config = replace(ilql.Config(), iterations=12, evaluations=0, values=Values(turns=8))
     run = ilql.train(ENV, None, tmp_path / "run", config, data=file)
