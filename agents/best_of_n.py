@@ -98,8 +98,8 @@ def action_values(
             critic.reading.behind(past, action.text)
             for past, action in zip(pasts, actions, strict=True)
         ]
-        before = critic.encoder.embed(pasts, chat.tokenizer)
-        behind = critic.encoder.embed(said, chat.tokenizer)
+        known = critic.encoder.tokens([*pasts, *said], chat.tokenizer)
+        before, behind = critic.encoder.embed(known).chunk(2)
     else:
         stems = [_stem(*pair) for pair in zip(conversations, actions, strict=True)]
         rows = [[*ids, *a.token_ids] for ids, a in zip(stems, actions, strict=True)]

@@ -1,7 +1,7 @@
 """Texts become vectors (torch): any encoder of Transformers, or a copy of the policy's decoder.
 
 A text that comes again is read once: where situations recur, as in a maze, thousands of turns cost
-a handful of rows.
+a handful of rows. Beginnings that texts share are read once by a decoder (reading.py).
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from .critics import own_decoder
 from .devices import mixed_precision
 from .folders import model_folder
+from .reading import read
 
 LONGEST = 512  # tokens of a text that are read, its last ones, where the encoder states no limit
 
@@ -41,24 +42,37 @@ class TextEncoder(nn.Module):
         if "roberta" in str(getattr(config, "model_type", "")):
             self.longest -= 2  # its positions begin behind the padding index
 
-    def embed(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
-        """[N, width]: the mean of a text's last hidden states; of a decoder's, the last one.
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a token is read in sight of those behind it: then beginnings are not shared."""
+        return self.tokenizer is not None
+
+    def tokens(
+        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
+    ) -> list[list[int]]:
+        """What `embed` reads of texts: of one that is too long its end.
 
         Args:
-            texts: What to read; of a text that is too long its end is read.
+            texts: What to read.
             tokenizer: The policy's; an encoder that was loaded has its own.
         """
         rows: list[list[int]] = (self.tokenizer or tokenizer)(list(texts))["input_ids"]
-        rows = [row[-self.longest :] or [0] for row in rows]
-        width = max(len(row) for row in rows)
+        return [row[-self.longest :] or [0] for row in rows]
+
+    def embed(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """[N, width]: the mean of the last hidden states of a text's tokens; of a decoder's, the
+        last one.
+        """
+        width = max(map(len, rows))
         device = next(self.parameters()).device
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
         lengths = torch.tensor([len(row) for row in rows], device=device)
+        if not self.looks_ahead:
+            reading = read(self.stack, ids, lengths)
+            return reading.flat[reading.place[torch.arange(len(rows)), lengths - 1]].float()
         mask = torch.arange(width, device=device) < lengths[:, None]
         with mixed_precision(device):
             hidden = self.stack(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        if self.tokenizer is None:
-            return hidden[torch.arange(len(rows)), lengths - 1].float()
         kept = torch.where(mask[..., None], hidden.float(), 0.0)
         return kept.sum(1) / lengths[:, None]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from agents.chat import Chat
 from agents.encoders import told
@@ -24,28 +24,24 @@ from ..batch import TokenBatch
 from ..forward import by_length
 from .siblings import Siblings, grow
 
-LETTERS = 3  # of a token, at least
-
 
 @dataclass(frozen=True, slots=True)
 class Texts:
     """Numbers of texts in a list without repeats.
 
     Attributes:
-        known: The list.
+        tokens: What the critic's encoder reads of each.
         before: [B, T] what was observed before a turn.
         said: [B, T] what was answered.
         behind: [B] what was observed when an episode was cut.
         siblings: [B, N] what the policy would answer now, or None.
-        tokenizer: The policy's.
     """
 
-    known: list[str]
+    tokens: list[list[int]]
     before: Tensor
     said: Tensor
     behind: Tensor
     siblings: Tensor | None
-    tokenizer: PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +130,8 @@ def look_at(
         )
         answers = answers.to(tokens.ids.device)
     laid = [torch.from_numpy(grid).to(tokens.ids.device) for grid in (before, said, behind)]
-    texts = Texts(list(numbers), laid[0], laid[1], laid[2], answers, chat.tokenizer)
+    known = critic.encoder.tokens(list(numbers), chat.tokenizer)
+    texts = Texts(known, laid[0], laid[1], laid[2], answers)
     return Situations(tokens, siblings, texts)
 
 
@@ -229,7 +226,7 @@ def _read_texts(critic: UtteranceCritic, seen: Situations, siblings: bool) -> St
         assert texts.siblings is not None
         grids.append(texts.siblings)
     numbers, places = torch.cat([grid.flatten() for grid in grids]).unique(return_inverse=True)
-    vectors = critic.encoder.embed([texts.known[i] for i in numbers.tolist()], texts.tokenizer)
+    vectors = critic.encoder.embed([texts.tokens[i] for i in numbers.tolist()])
     parts = [
         vectors[place].view(*grid.shape, -1)
         for place, grid in zip(places.split([g.numel() for g in grids]), grids, strict=True)
@@ -240,13 +237,16 @@ def _read_texts(critic: UtteranceCritic, seen: Situations, siblings: bool) -> St
 def passes(critic: UtteranceCritic, seen: Situations, tokens: int) -> list[Tensor]:
     """Rows that a critic reads in one pass, of about so many tokens.
 
-    Texts that rows share are read once in a pass, so what is counted is the different ones.
+    Texts that rows share are read once in a pass, so what is counted is the different ones. Where
+    beginnings are read once, what was said behind a text adds little to it.
     """
     texts = seen.texts
     if texts is None:
         # branches make a row longer: each turn's siblings add to its tokens
         return list(by_length(seen.tokens.lengths * 2, tokens))
-    used = torch.cat([texts.before.flatten(), texts.said.flatten()]).unique().tolist()
-    letters = sum(len(texts.known[i]) for i in used)
-    parts = min(len(seen), 1 + letters // (LETTERS * tokens))
-    return list(torch.arange(len(seen)).chunk(parts))
+    assert critic.encoder is not None
+    used = [texts.before.flatten()]
+    if critic.encoder.looks_ahead or critic.reading.reads == "apart":
+        used.append(texts.said.flatten())
+    length = sum(len(texts.tokens[i]) for i in torch.cat(used).unique().tolist())
+    return list(torch.arange(len(seen)).chunk(min(len(seen), 1 + length // tokens)))

@@ -44,8 +44,8 @@ def encoder(kind: str) -> TextEncoder:
 @torch.no_grad()
 def test_a_text_has_the_same_vector_in_whatever_company(kind: str):
     one, texts = encoder(kind), ["Total 3.", "Say roll or stop. Total 12.", ""]
-    together = one.embed(texts, tokenizer())
-    alone = torch.cat([one.embed([text], tokenizer()) for text in texts])
+    together = one.embed(one.tokens(texts, tokenizer()))
+    alone = torch.cat([one.embed(one.tokens([text], tokenizer())) for text in texts])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
     assert together.shape == (3, one.width) and not torch.allclose(together[0], together[1])
 
@@ -57,7 +57,7 @@ def test_of_a_text_that_is_too_long_the_end_is_read():
         texts = [
             " ".join([begin, *["Total 12."] * 40]) for begin in ("go east, go west", "Total 3.")
         ]
-        first, second = one.embed(texts, tokenizer())
+        first, second = one.embed(one.tokens(texts, tokenizer()))
         torch.testing.assert_close(first, second)
 
 
