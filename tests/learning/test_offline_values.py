@@ -45,10 +45,14 @@ def advantages(run: Path, discount: float) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.slow
 def test_ilql_finds_the_way_that_nobody_in_the_file_took(tmp_path: Path):
     file = tmp_path / "episodes.jsonl"
-    played = collect(ENV, "expert?noise=0.95", range(400), record=False)
+    played = collect(ENV, "expert?noise=0.96", range(400), record=False)
     assert np.mean([one.total_reward for one in played]) < -35  # against -2.5 for the best
     write_episodes(file, played)
-    config = replace(ilql.Config(), iterations=12, evaluations=0, values=Values(turns=8))
+    # the exact values are the best player's: at 0.7, with half the steps, the way is found too, but
+    # advantages come out 1.7 times as large (explained variance 0.41); at 0.9 it takes longer
+    config = replace(
+        ilql.Config(), iterations=24, expectile=0.9, evaluations=0, values=Values(turns=8)
+    )
     run = ilql.train(ENV, None, tmp_path / "run", config, data=file)
     report = evaluate(ENV, make_policy(f"hf:{run}?temperature=0"), episodes=48, seed=10**6)
     assert report.returns.mean > -2.8
