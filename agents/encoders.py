@@ -47,9 +47,7 @@ class TextEncoder(nn.Module):
         """Whether a token is read in sight of those behind it: then beginnings are not shared."""
         return self.tokenizer is not None
 
-    def tokens(
-        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
-    ) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
         """What `embed` reads of texts: of one that is too long its end.
 
         Args:

@@ -55,13 +55,12 @@ TASKS: Mapping[str, Task] = {
     "guess my city": Task(_CITY, _CITY, "expert?noise=0.6", 4000, 2, 96, 60_000, None, 192),
 }
 Settings = Mapping[str, Any]
-_STEADY = {"polyak": 0.05, "critic_learning_rate": 1e-3}  # of ArCHer's critic
 SETTINGS: Mapping[str, Sequence[Settings]] = {
     "archer": (
         {"episodes": 32, "critic_steps": 24, "actor_steps": 8},
-        {"episodes": 32, "critic_steps": 48, "actor_steps": 8, "critic": _STEADY},
-        {"episodes": 16, "critic_steps": 48, "actor_steps": 8, "critic": _STEADY},
-        {"episodes": 16, "critic_steps": 48, "actor_steps": 16, "critic": _STEADY},
+        {"episodes": 32, "critic_steps": 48, "actor_steps": 8},
+        {"episodes": 16, "critic_steps": 48, "actor_steps": 8},
+        {"episodes": 16, "critic_steps": 48, "actor_steps": 16},
     ),
     "token_ppo": (
         {"episodes": 64, "epochs": 2, "learning_rate": 5e-4},
@@ -171,9 +170,7 @@ def run_cell(
         **setting,
     }
     if "critic" in known:
-        given["critic"] = replace(
-            trainer.Config().critic, reading=reading_for(task.env), **setting.get("critic", {})
-        )
+        given["critic"] = replace(trainer.Config().critic, reading=reading_for(task.env))
     config = trainer.Config(**{name: value for name, value in given.items() if name in known})
 
     def arrived(run: support.Run) -> bool:

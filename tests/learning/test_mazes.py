@@ -1,5 +1,6 @@
 """LMRL-Gym's maze is solved from a file of poor play, and online from its clone (minutes each)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ from agents.rollout import evaluate
 from agents.utterance_critics import Reading
 from algorithms import archer, behaviour_cloning, ilql
 from algorithms.datasets.make import Recipe, make_dataset
-from algorithms.utterances.critic import CriticOptions
 from lmenvs.scores import normalise
 
 MAZE = "lmenvs/Maze-v0"
@@ -43,7 +43,7 @@ def test_archer_solves_the_maze_from_a_clone_of_poor_play(tmp_path: Path):
         behaviour_cloning.TinyConfig(hidden=64, layers=2, memory=0, clone=clone),
     )
     before = held_out(MAZE, start)
-    critic = CriticOptions(Reading("turn"))
+    critic = replace(archer.STEADY, reading=Reading("turn"))
     config = archer.Config(critic=critic, iterations=50, max_turns=60, max_new_tokens=8)
     run = archer.train(MAZE, start, tmp_path / "run", config)
     after = held_out(MAZE, run)

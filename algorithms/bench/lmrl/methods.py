@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +21,11 @@ class Method:
         algorithm: The module of `algorithms` that trains.
         kind: From nothing on the file, from the cloned model on the file, or online from it.
         options: What differs from the algorithm's defaults.
-        critic: What differs from those of its utterance critic.
     """
 
     algorithm: str
     kind: Kind
     options: Mapping[str, Any]
-    critic: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 METHODS: Mapping[str, Method] = {
@@ -37,11 +35,7 @@ METHODS: Mapping[str, Method] = {
     "ILQL": Method("ilql", "file", {}),
     "PPO": Method("token_ppo", "online", {}),
     "online filtered BC": Method("online_filtered_bc", "online", {}),
-    # steadier than the defaults in the maze (seed 100) and on the microwave, at twice the time
-    "ArCHer": Method(
-        *("archer", "online", {"critic_steps": 48}),
-        critic={"polyak": 0.05, "critic_learning_rate": 1e-3},
-    ),
+    "ArCHer": Method("archer", "online", {}),
     "offline ArCHer": Method("offline_archer", "file", {}),
     "POAD": Method("poad", "online", {}),
 }
@@ -107,7 +101,7 @@ def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
         **method.options,
     }
     if "critic" in known:
-        given["critic"] = replace(kind().critic, reading=reading_for(task.env), **method.critic)
+        given["critic"] = replace(kind().critic, reading=reading_for(task.env))
     if online:
         given.pop("steps")  # each online method has its own number of steps for fresh episodes
     return kind(**{name: value for name, value in given.items() if name in known})
