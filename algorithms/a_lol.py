@@ -18,6 +18,12 @@ Deviations:
 - Episodes are drawn uniformly; the paper prefers those of high advantage. Weights do the same.
 - The mean is over trained tokens; the paper sums over an answer's.
 - "r_lol" weighs every turn by its episode's return, scaled to [0, 1] over the file.
+
+What the ratio does: its objective, the mean of max(A, 0) * pi / pi_ref over the file, is linear in
+pi, so the best pi says one thing, whichever was said most times as well as it went. Where returns
+are noisy that need not be what is best to say. Measured in the maze (layout u, half the file from
+an expert with 0.8 noise, half with 0.3; seed 2, sampled / greedy return, a clone earns -9.9):
+"a_lol" -49.3, "seq" -49.4 / -49.4, "ref_free" -5.4 / -33.3.
 """
 
 from collections.abc import Sequence
