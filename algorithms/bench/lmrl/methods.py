@@ -104,4 +104,5 @@ def config_of(kind: Any, method: Method, task: Task, seed: int) -> Any:
         given["critic"] = replace(kind().critic, reading=reading_for(task.env))
     if online:
         given.pop("steps")  # each online method has its own number of steps for fresh episodes
+        given |= {"episodes": task.collected} if task.collected else {}
     return kind(**{name: value for name, value in given.items() if name in known})

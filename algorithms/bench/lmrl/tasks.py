@@ -41,6 +41,7 @@ class Task:
         iterations: Of 50 steps, of the methods that learn values from the file.
         turn_budget: Environment turns of the online methods.
         max_turns: Online training episodes are truncated here.
+        collected: Episodes of an online iteration; None for each method's own number.
     """
 
     env: str
@@ -60,6 +61,7 @@ class Task:
     iterations: int = 40
     turn_budget: int = 60_000
     max_turns: int | None = None
+    collected: int | None = None
 
 
 def tasks() -> Mapping[str, Task]:
@@ -76,6 +78,7 @@ def tasks() -> Mapping[str, Task]:
             hidden=64,
             turn_budget=25_000,
             max_turns=60,
+            collected=32,
         )
         for view, arguments in (("full", ""), ("partial", "?observability=partial"))
     }

@@ -29,6 +29,7 @@ TINY = Task(
     iterations=1,
     turn_budget=20,
     max_turns=4,
+    collected=6,
 )
 TITLE = "maze, full view"
 
@@ -88,6 +89,7 @@ def test_every_method_has_a_configuration_for_every_task(method: str):
         config = methods.config_of(kind, chosen, TINY, 7)
         assert (config.seed, config.max_new_tokens) == (7, 4)
         assert (config.iterations == 1) == (chosen.kind == "file")
+        assert (getattr(config, "episodes", None) == 6) == (chosen.kind == "online")
 
 
 @pytest.mark.parametrize("method", ["filtered BC", "ILQL", "PPO"])
