@@ -4,11 +4,13 @@ Paper: Zeng et al., Token-level Direct Preference Optimization (2024), section 4
 comparison also counts how far the policy has moved from the reference along either sequence, by
 the sequential forward KL, KL(pi_ref || pi) at each token from both whole distributions. TDPO2
 weighs that difference by `kl_weight` and does not train the chosen side of it; TDPO1 trains both,
-at weight 1. With `form="tdpo2"` and a weight of 0 it is DPO on a file. The reference is the model
+at weight 1. With `form="tdpo2"` and a weight of 0 it is DPO on a file (with RPO's term). The reference is the model
 that the run began with.
 
 Deviations: a sequence is an episode of many turns; the tokens of the policy count, what the
 environment said does not. Pairs are episodes of one task in the file whose returns differ.
+The term of RPO (`sft_weight`) is added: without it a tiny model that begins at 0.37 on the microwave
+ended at 0.07, 0.53 and 0.19 (seeds 0, 1, 2), with it at 0.97, 0.92 and 0.94.
 A batch that needs several passes has its divergences computed twice.
 """
 
@@ -43,6 +45,8 @@ class Config:
     beta: float = 0.1  # smaller lets the policy go further from the reference for a preference
     form: Literal["tdpo1", "tdpo2"] = "tdpo2"  # whether the chosen side's divergence is not trained
     kl_weight: float = 0.5  # of the divergences, in tdpo2 (the paper's alpha); 0 is DPO
+    label_noise: float = 0.0  # the share of pairs that is ordered wrongly, by chance: robust DPO
+    sft_weight: float = 0.3  # holds the likelihood of what was chosen up (RPO); 0 is the paper
     margin: float = 0.0  # returns of a pair differ by more than this
     across_tasks: bool = False  # also compare episodes of different tasks: where all begin alike
     learning_rate: float = 3e-4  # of the policy; a pretrained 1 B model wants about 1e-6
@@ -60,6 +64,11 @@ class Config:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         refuse_impossible(self)
+        if not 0 <= self.label_noise < 0.5 or not self.sft_weight >= 0:
+            raise ValueError(
+                f"label_noise {self.label_noise}, sft_weight {self.sft_weight}; expected a share "
+                "below 0.5 and a weight of at least 0"
+            )
         if not self.beta > 0 or self.form not in ("tdpo1", "tdpo2"):
             raise ValueError(
                 f"beta {self.beta}, form {self.form!r}; expected a beta above 0, and 'tdpo1' or "
@@ -79,6 +88,8 @@ def loss_of(compared: Compared, config: Config) -> Callable[[Tensor], LossOutput
             config.beta,
             form=config.form,
             kl_weight=config.kl_weight,
+            label_noise=config.label_noise,
+            sft_weight=config.sft_weight,
         )
 
     return loss

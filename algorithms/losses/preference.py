@@ -48,16 +48,10 @@ def dpo(
     Raises:
         ValueError: for a share of flips outside [0, 0.5), or a reference that carries a gradient.
     """
-    if not 0 <= label_noise < 0.5:
-        raise ValueError(
-            f"label_noise {label_noise}; expected a share of at least 0 and below 0.5: with half "
-            "of the labels flipped they say nothing"
-        )
     chosen = _log_ratio(policy_chosen, reference_chosen, lengths_chosen)
     rejected = _log_ratio(policy_rejected, reference_rejected, lengths_rejected)
     margin = beta * (chosen - rejected)
-    losses = (1 - label_noise) * -logsigmoid(margin) + label_noise * logsigmoid(-margin)
-    loss = (losses / (1 - 2 * label_noise)).mean()
+    loss = _ordered(margin, label_noise)
     if sft_weight:
         loss = loss - sft_weight * _per_token(policy_chosen, lengths_chosen).mean()
     return LossOutput(loss, _compared(margin, chosen, rejected))
@@ -74,6 +68,8 @@ def tdpo(
     *,
     form: Literal["tdpo1", "tdpo2"] = "tdpo2",
     kl_weight: float = 0.5,
+    label_noise: float = 0.0,
+    sft_weight: float = 0.0,
 ) -> LossOutput:
     """Token-level DPO: the divergence along each sequence enters what is compared.
 
@@ -83,6 +79,8 @@ def tdpo(
     - tdpo1: L = -mean log sigmoid(beta * (d_chosen - d_rejected - (k_rejected - k_chosen)))
     - tdpo2: k_chosen is detached and the difference is weighed by `kl_weight` (the paper's alpha),
       so that a chosen sequence is not driven away from the reference.
+
+    `label_noise` and `sft_weight` are those of `dpo`.
 
     Metrics: those of `dpo`, where margin is beta * (d_chosen - d_rejected); kl_chosen, kl_rejected.
     """
@@ -96,7 +94,9 @@ def tdpo(
         gap = kl_weight * (kl_rejected - kl_chosen.detach())
     else:
         raise ValueError(f"form is {form!r}; expected 'tdpo1' or 'tdpo2'")
-    loss = -logsigmoid(margin - beta * gap).mean()
+    loss = _ordered(margin - beta * gap, label_noise)
+    if sft_weight:
+        loss = loss - sft_weight * policy_chosen.float().mean()
     divergences = {
         "kl_chosen": float(kl_chosen.detach().mean()),
         "kl_rejected": float(kl_rejected.detach().mean()),
@@ -238,6 +238,21 @@ def cpl(
         "log_prob_chosen": _mean(chosen.detach().float().sum(1)),
     }
     return LossOutput(-logsigmoid(better - bias * worse).mean(), metrics)
+
+
+def _ordered(margin: Tensor, label_noise: float) -> Tensor:
+    """The mean of -log sigmoid(m), unbiased where such a share of the pairs is known to be flipped.
+
+    Raises:
+        ValueError: for a share outside [0, 0.5).
+    """
+    if not 0 <= label_noise < 0.5:
+        raise ValueError(
+            f"label_noise {label_noise}; expected a share of at least 0 and below 0.5: with half "
+            "of the labels flipped they say nothing"
+        )
+    losses = (1 - label_noise) * -logsigmoid(margin) + label_noise * logsigmoid(-margin)
+    return (losses / (1 - 2 * label_noise)).mean()
 
 
 def _discounted(grid: Tensor, discount: float) -> Tensor:

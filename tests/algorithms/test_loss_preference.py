@@ -96,8 +96,9 @@ def test_a_share_of_flips_that_says_nothing_is_refused(noise: float):
 @pytest.mark.parametrize("form", ["tdpo1", "tdpo2"])
 def test_tdpo_with_equal_divergences_is_dpo(form: Any):
     equal = torch.full((5,), 0.7)
-    out = tdpo(*pairs(), equal, equal, beta=0.4, form=form)
-    assert float(out.loss) == approx(float(dpo(*pairs(), beta=0.4).loss))
+    options: dict[str, Any] = {"beta": 0.4, "label_noise": 0.1, "sft_weight": 0.2}
+    out = tdpo(*pairs(), equal, equal, form=form, **options)
+    assert float(out.loss) == approx(float(dpo(*pairs(), **options).loss))
     assert out.metrics["margin"] == approx(dpo(*pairs(), beta=0.4).metrics["margin"])
 
 

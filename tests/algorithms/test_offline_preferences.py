@@ -61,7 +61,8 @@ def test_tdpos_loss_without_weight_on_divergences_is_dpo():
     table = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
     compared = Compared([Pair(0, 1, 1.0), Pair(3, 2, 1.0, first=1)], table[0])
     out = tdpo.loss_of(compared, tdpo.Config(kl_weight=0.0))(table)
-    wanted = dpo(*compared.sums(table[0]), *compared.sums(table[1]), 0.1)
+    of = *compared.sums(table[0]), *compared.sums(table[1]), 0.1
+    wanted = dpo(*of, sft_weight=0.3)
     assert float(out.loss) == pytest.approx(float(wanted.loss))
 
 
@@ -99,6 +100,8 @@ def test_copg_draws_plays_of_equal_returns_too():
     ("make", "said"),
     [
         (partial(tdpo.Config, beta=0.0), "beta"),
+        (partial(tdpo.Config, label_noise=0.5), "label_noise"),
+        (partial(tdpo.Config, sft_weight=-1.0), "sft_weight"),
         (partial(kto.Config, beta=0.0), "beta"),
         (partial(copg.Config, beta=-1.0), "beta"),
         (partial(cpl.Config, bias=0.0), "bias"),
