@@ -4,13 +4,13 @@ Paper: Zeng et al., Token-level Direct Preference Optimization (2024), section 4
 comparison also counts how far the policy has moved from the reference along either sequence, by
 the sequential forward KL, KL(pi_ref || pi) at each token from both whole distributions. TDPO2
 weighs that difference by `kl_weight` and does not train the chosen side of it; TDPO1 trains both,
-at weight 1. With `form="tdpo2"` and a weight of 0 it is DPO on a file (with RPO's term). The reference is the model
-that the run began with.
+at weight 1. With `form="tdpo2"` and a weight of 0 it is DPO on a file, as `eto` has it. The
+reference is the model that the run began with.
 
 Deviations: a sequence is an episode of many turns; the tokens of the policy count, what the
 environment said does not. Pairs are episodes of one task in the file whose returns differ.
-The term of RPO (`sft_weight`) is added: without it a tiny model that begins at 0.37 on the microwave
-ended at 0.07, 0.53 and 0.19 (seeds 0, 1, 2), with it at 0.97, 0.92 and 0.94.
+The term of RPO (`sft_weight`) is added: without it a tiny model that begins at 0.37 on the
+microwave ended at 0.07, 0.53 and 0.19 (seeds 0, 1, 2), with it at 0.97, 0.92 and 0.94.
 A batch that needs several passes has its divergences computed twice.
 """
 
