@@ -48,8 +48,8 @@ TASKS: Mapping[str, Task] = {
     "guess my city": Task(_CITY, _CITY, "expert?noise=0.6", 4000, 2, 96, 60_000, None, 192),
 }
 READINGS: Mapping[str, Reading] = {"coin collector": Reading("turn")}
-"""What ArCHer's critic reads where it is not `reading_for` the environment: of eight houses a critic
-of the last observation explained 0.87 of the exact advantages, one of whole episodes 0.56."""
+"""What ArCHer's critic reads where it is not `reading_for` the environment: in eight houses one of
+the last observation explained 0.87 of the exact advantages, one of whole episodes 0.56."""
 Settings = Mapping[str, Any]
 SETTINGS: Mapping[str, Sequence[Settings]] = {
     "archer": (
