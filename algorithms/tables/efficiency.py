@@ -18,11 +18,14 @@ def efficiency(root: Path) -> str:
     file = root / FILE
     if not file.exists():
         return ""
+    from ..bench.efficiency import WINDOW  # it imports torch
+
     record = read(file)
     text = (
-        "Environment turns until the training episodes earn 90 % of what lies between a random "
-        "player and the expert, from the same cloned model; four settings of each algorithm were "
-        "tried with a seed of their own, the best plays these. The ratio is PPO's turns divided by "
+        f"Environment turns until the last {WINDOW} training episodes earned 90 % of what lies "
+        "between a random player and the expert (so many episodes take the turns that they take, "
+        "however fast is learned), from the same cloned model; four settings of each algorithm "
+        "were tried with a seed of their own, the best plays these. The ratio is PPO's turns divided by "
         "ArCHer's, the geometric mean over seeds [95 %]; `>` or `<` where one came too late "
         f"within its budget, which then stands for its turns ({made(record, file, root)})."
     )
