@@ -25,9 +25,9 @@ def efficiency(root: Path) -> str:
         f"Environment turns until the last {WINDOW} training episodes earned 90 % of what lies "
         "between a random player and the expert (so many episodes take the turns that they take, "
         "however fast is learned), from the same cloned model; four settings of each algorithm "
-        "were tried with a seed of their own, the best plays these. The ratio is PPO's turns divided by "
-        "ArCHer's, the geometric mean over seeds [95 %]; `>` or `<` where one came too late "
-        f"within its budget, which then stands for its turns ({made(record, file, root)})."
+        "were tried with a seed of their own, the best plays these. The ratio is PPO's turns "
+        "divided by ArCHer's, the geometric mean over seeds [95 %]; `>` or `<` where one came too "
+        f"late within its budget, which then stands for its turns ({made(record, file, root)})."
     )
     rows = [_row(record, task) for task in record["tasks"]]
     head = ("task", "token PPO", "ArCHer", "PPO / ArCHer")
