@@ -63,8 +63,9 @@ REPLAY_TURNS = 100_000  # older episodes are dropped beyond this many turns
 HEEDED = ("clip_low", "clip_high", "dual_clip", "normalise", "entropy_bonus")
 REPLAY = "replay.jsonl"  # the buffer's file in a checkpoint
 STEADY = CriticOptions(polyak=0.05, critic_learning_rate=1e-3)
-"""A critic on which a policy steps right away: slower than one that learns from a file. With it the
-maze was solved (seed 100) in two thirds of the turns."""
+"""A critic on which a policy steps right away: slower than one that learns from a file. In the maze
+(seed 100) play earned -6.5 after 23,000 turns with 48 steps of it an iteration, and about -10 after
+33,000 with 24 steps at twice the rates."""
 
 
 @dataclass(frozen=True, slots=True)
