@@ -44,7 +44,7 @@ TASKS: Mapping[str, Task] = {
     "coin collector": Task(
         *(_COIN, _COIN, "script:never-go-back?noise=0.45", 1000, 4, 96, 40_000, None, 192)
     ),
-    "twenty questions": Task(_TWENTY, _TWENTY, "expert?noise=0.6", 4000, 2, 96, 60_000, None, 192),
+    "twenty questions": Task(_TWENTY, _TWENTY, "expert?noise=0.3", 4000, 8, 96, 60_000, None, 192),
     "guess my city": Task(_CITY, _CITY, "expert?noise=0.6", 4000, 8, 96, 60_000, None, 192),
 }
 READINGS: Mapping[str, Reading] = {"coin collector": Reading("turn")}

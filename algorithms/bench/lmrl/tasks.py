@@ -112,7 +112,7 @@ def tasks() -> Mapping[str, Task]:
         ("guess my city", "GuessMyCity-v0"),
     ):
         string = f"lmenvs/{env}?split=all"
-        found[name] = Task(string, string, "expert?noise=0.6", 10_000, hidden=128)
+        found[name] = Task(string, string, "expert?noise=0.6", 10_000, hidden=128, epochs=4)
     found["chess endgames"] = Task(
         *("lmenvs/ChessEndgame-v0", "lmenvs/ChessEndgame-v0", "expert?noise=0.4", 4000)
     )
