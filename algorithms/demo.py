@@ -91,11 +91,13 @@ def train_turn_ppo(out: Path, seed: int, sizes: Sizes) -> None:
 def train_archer(out: Path, seed: int, sizes: Sizes) -> None:
     """Stage 2b: ArCHer from the cloned model."""
     from .archer import Config, train
+    from .utterances.critic import CriticOptions
 
     config = Config(
         seed=seed,
         iterations=sizes.archer_iterations,
         episodes=sizes.archer_episodes,
+        critic=CriticOptions(),  # quicker than ArCHer's own, with which play got worse here
         critic_steps=sizes.archer_critic_steps,
         warmup_iterations=max(1, sizes.archer_iterations // 6),
         batch_size=sizes.archer_critic_batch,
